@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from powertools_otel._version import VERSION as __version__
+from powertools_otel._version import VERSION as __version__  # noqa: N811 - by convention
 
 if TYPE_CHECKING:
     from powertools_otel._install import install, uninstall

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+IMPORTED = time.time_ns()
+"""When this package was imported, in ns since the epoch."""
+
 _INITIALIZED_AHEAD = frozenset({"provisioned-concurrency", "lambda-managed-instances"})
 
 
@@ -211,10 +214,25 @@ def _take_cold_start(environ: Mapping[str, str] = os.environ) -> bool:
     )
 
 
+def note_invoked() -> None:
+    """Let no later invocation be a cold one: the environment has had its first.
+
+    For invocations whose cold start nobody asked about: a handler that begins no span.
+    """
+    global _invoked_before
+    _invoked_before = True
+
+
 def reset_cold_start() -> None:
     """Make the next invocation a cold one: after a SnapStart restore, in tests."""
     global _invoked_before
     _invoked_before = False
+
+
+def after_fork() -> None:
+    """In a forked process: the invocation is the parent's, which will end it."""
+    _running.clear()
+    _current.set(None)
 
 
 def forget() -> None:

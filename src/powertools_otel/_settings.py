@@ -115,7 +115,7 @@ class Settings(NamedTuple):
     """``POWERTOOLS_OTEL_RESEND_UNKNOWN``: resend unanswered delta points too."""
     count_as: str = "sum"
     """``POWERTOOLS_OTEL_COUNT_AS``: what unit Count becomes."""
-    metric_kinds: Mapping[str, str] = {}  # noqa: RUF012 - never mutated
+    metric_kinds: Mapping[str, str] = {}
     """``POWERTOOLS_OTEL_METRIC_KINDS``: ``name=sum|histogram|gauge,...``."""
     dimension_sets: str = "merged"
     """``POWERTOOLS_OTEL_DIMENSION_SETS``: further sets ``merged`` or ``separate``."""
@@ -181,9 +181,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         http_context=choice(
             env, p + "HTTP_CONTEXT", ("parent", "link", "ignore"), d.http_context
         ),
-        keep_name_prefix=flag(
-            env, p + "KEEP_NAME_PREFIX", default=d.keep_name_prefix
-        ),
+        keep_name_prefix=flag(env, p + "KEEP_NAME_PREFIX", default=d.keep_name_prefix),
         payload_limit=number(
             env, p + "PAYLOAD_LIMIT", d.payload_limit, low=0, high=mega
         ),

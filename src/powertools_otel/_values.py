@@ -169,7 +169,7 @@ def _composed(value: Any, budget: _Budget, depth: int) -> Any:  # noqa: C901, PL
         return _plain(value.model_dump(), budget, depth + 1)
     if hasattr(kind, "__float__") and hasattr(kind, "__add__"):
         return _plain(float(value), budget, depth)
-    if kind.__str__ is not object.__str__:
+    if getattr(kind, "__str__") is not object.__str__:  # noqa: B009 - by its class
         return _cut(str(value), budget)
     attributes = getattr(value, "__dict__", None)
     if isinstance(attributes, dict) and not callable(value):
