@@ -27,6 +27,9 @@ def reset() -> None:
     sink = sys.modules.get("powertools_otel.metrics._sink")
     if sink is not None:
         sink.use(None)
+    metrics = sys.modules.get("powertools_otel.metrics")
+    if metrics is not None:
+        metrics.Metrics._reset()  # noqa: SLF001 - our own, for this
     _pipeline.forget()
 
 
