@@ -37,6 +37,7 @@ class Invocation:
         started: When it began, in ns since the epoch.
         root: The segment of the invocation's first span, once there is one.
         handler: The handler that is about to begin, for its span to describe.
+        described: What the event is, once it has been looked at.
         remote: Where the trace continues from, once that has been found out.
         ended: Whether the outermost decorator has returned.
     """
@@ -46,6 +47,7 @@ class Invocation:
         "context",
         "deadline",
         "depth",
+        "described",
         "ended",
         "event",
         "flushes",
@@ -68,6 +70,7 @@ class Invocation:
         self.ended = False
         self.flushes = flushes
         self.handler: Callable[..., Any] | None = None
+        self.described: Any = None
         self.remote: Any = None
         self.root: Any = None
         self.number = next(_numbers)

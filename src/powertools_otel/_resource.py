@@ -1,6 +1,6 @@
 """Who sends: the function, its environment and service as resource attributes.
 
-Names are those of the OpenTelemetry semantic conventions 1.37: ``service.*`` and
+Names are those of the OpenTelemetry semantic conventions 1.44: ``service.*`` and
 ``telemetry.*`` are stable, ``cloud.*`` and ``faas.*`` in development.
 """
 
@@ -15,7 +15,7 @@ from powertools_otel._version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.37.0"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _MEGABYTE = 1024 * 1024
 
 Attributes = dict[str, Any]

@@ -116,7 +116,7 @@ class _Budget:
 
 
 def _plain(value: Any, budget: _Budget, depth: int) -> Any:
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str:
         return _cut(value, budget)
     if value is None or kind is bool:
@@ -134,45 +134,45 @@ def _plain(value: Any, budget: _Budget, depth: int) -> Any:
 
 
 def _composed(value: Any, budget: _Budget, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912
-    kind = type(value)
-    if isinstance(value, dict):
+    kind: Any = type(value)
+    if issubclass(kind, dict):
         return _guarded(value, dict.items(value), budget, depth)
-    if isinstance(value, list | tuple | set | frozenset):
+    if issubclass(kind, list | tuple | set | frozenset):
         return _guarded(value, value, budget, depth, length=len(value))
-    if isinstance(value, str):
+    if issubclass(kind, str):
         # IntEnum, StrEnum and other subclasses: their plain value is what is meant.
         return _cut(str.__str__(value), budget)
-    if isinstance(value, int):
+    if issubclass(kind, int):
         return _integer(int.__int__(value), budget)
-    if isinstance(value, float):
+    if issubclass(kind, float):
         return _plain(float.__float__(value), budget, depth)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if issubclass(kind, bytes | bytearray | memoryview):
         return _cut(_bytes(value, budget), budget)
     if kind.__module__ == "decimal":
         return _decimal(value, budget)
     if hasattr(kind, "_value_") or hasattr(kind, "__members__"):
         return _plain(value.value, budget, depth + 1)
-    if any(hasattr(kind, name) for name in _CONSUMABLE) or isinstance(value, type):
+    if any(hasattr(kind, name) for name in _CONSUMABLE) or issubclass(kind, type):
         return _cut(f"<{_name(kind)}>", budget)
     if kind.__module__ in _WRITTEN_AS_TEXT:
         iso = getattr(value, "isoformat", None)
         return _cut(iso() if iso else str(value), budget)
-    if isinstance(value, BaseException):
+    if issubclass(kind, BaseException):
         return _cut(f"{_name(kind)}: {value}", budget)
     if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
         return _guarded(value, ((k, value[k]) for k in value), budget, depth)
     if hasattr(kind, "__dataclass_fields__"):
-        names = kind.__dataclass_fields__
-        fields = ((n, getattr(value, n, None)) for n in names)
+        names: Iterable[str] = kind.__dataclass_fields__
+        fields = ((name, getattr(value, name, None)) for name in names)
         return _guarded(value, fields, budget, depth)
     if hasattr(kind, "model_dump"):
         return _plain(value.model_dump(), budget, depth + 1)
     if hasattr(kind, "__float__") and hasattr(kind, "__add__"):
         return _plain(float(value), budget, depth)
-    if getattr(kind, "__str__") is not object.__str__:  # noqa: B009 - by its class
+    if kind.__str__ is not object.__str__:
         return _cut(str(value), budget)
-    attributes = getattr(value, "__dict__", None)
-    if isinstance(attributes, dict) and not callable(value):
+    attributes: dict[str, Any] | None = getattr(value, "__dict__", None)
+    if type(attributes) is dict and not callable(value):
         public = ((k, v) for k, v in attributes.items() if not str(k).startswith("_"))
         return _guarded(value, public, budget, depth)
     return _cut(f"<{_name(kind)}>", budget)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from powertools_otel import _guard, _invocation, _pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def reset() -> None:
@@ -21,6 +25,10 @@ def reset() -> None:
     reset_powertools()
     _guard.forget_warnings()
     _invocation.forget()
+    for name in ("_propagation", "_other_propagators"):
+        module = sys.modules.get(f"powertools_otel.tracing.{name}")
+        if module is not None:
+            module.forget()
     sdk = sys.modules.get("powertools_otel.tracing._sdk")
     if sdk is not None:
         sdk.forget()
@@ -39,7 +47,8 @@ def reset_powertools() -> None:
     from aws_lambda_powertools.metrics.provider import cold_start
     from aws_lambda_powertools.tracing import tracer
 
-    tracer.Tracer._reset_config()  # noqa: SLF001 - what its own tests call
+    reset_config: Callable[[], None] = tracer.Tracer._reset_config  # noqa: SLF001 - what its own tests call
+    reset_config()
     tracer.is_cold_start = True
     cold_start.is_cold_start = True
     _invocation.reset_cold_start()

@@ -9,7 +9,7 @@ _STACK_LIMIT = 32_768
 
 
 def exception_event(error: BaseException, *, private: bool) -> dict[str, str]:
-    """``exception.type``, ``.message`` and ``.stacktrace`` (semantic conventions 1.37).
+    """``exception.type``, ``.message`` and ``.stacktrace`` (semantic conventions 1.44).
 
     Args:
         error: What was raised; its ``__str__`` may raise in turn.

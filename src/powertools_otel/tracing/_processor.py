@@ -56,11 +56,13 @@ class BufferingProcessor(SpanProcessor):
 
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        self.open[span.context.span_id] = span
+        self.open[span.get_span_context().span_id] = span
 
     @override
     def on_end(self, span: ReadableSpan) -> None:
-        context = span.context
+        context = span.get_span_context()
+        if context is None:
+            return
         if self.open.pop(context.span_id, None) is None:
             return  # sent already as it was, or the parent process' to send
         if context.trace_flags & 1:
@@ -74,7 +76,7 @@ class BufferingProcessor(SpanProcessor):
         """
         now = time.time_ns()
         for span_id, span in reversed(list(self.open.items())):
-            if not span.context.trace_flags & 1:
+            if not span.get_span_context().trace_flags & 1:
                 continue
             if (span.start_time or now) < interruption.since:
                 continue  # left open by an earlier invocation, or a background thread

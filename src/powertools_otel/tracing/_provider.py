@@ -22,6 +22,7 @@ from powertools_otel.tracing._span_scope import SEGMENT_KEY, SpanScope, attached
 if TYPE_CHECKING:
     import numbers
     from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, SpanContext, TracerProvider
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     Begun = tuple[OTelSegment, Context, "_invocation.scope | None"]
 
 _PREFIX = "## "
-_UPSTREAM = vars(upstream)
+_UPSTREAM: object = vars(upstream)
 _CLIENT_NAMESPACES = frozenset({"remote", "aws"})
 
 
@@ -93,7 +94,7 @@ class OTelTracingProvider(BaseProvider):
         """
         # Powertools' decorators tell us of an exception only where capture_error is
         # on, which is how message and stack stay out where it is off.
-        decorated = sys._getframe(1).f_globals is _UPSTREAM  # noqa: SLF001
+        decorated = _is_upstream(sys._getframe(1))  # noqa: SLF001
         return SpanScope(
             self, name, kwargs.get("namespace"), private=None if decorated else False
         )
@@ -101,13 +102,13 @@ class OTelTracingProvider(BaseProvider):
     @override
     def in_subsegment_async(self, name: str | None = None, **kwargs: Any) -> SpanScope:
         """A span for an ``async with`` block; see :meth:`in_subsegment`."""
-        decorated = sys._getframe(1).f_globals is _UPSTREAM  # noqa: SLF001
+        decorated = _is_upstream(sys._getframe(1))  # noqa: SLF001
         return SpanScope(
             self, name, kwargs.get("namespace"), private=None if decorated else False
         )
 
     @override
-    def put_annotation(self, key: str, value: str | numbers.Number | bool) -> None:
+    def put_annotation(self, key: str, value: str | float | numbers.Number) -> None:
         """Set an attribute on the current span, named among its annotations."""
         segment = self._current()
         if segment is not None:
@@ -342,6 +343,8 @@ class OTelTracingProvider(BaseProvider):
         root = _root.describe(invocation, handler, self._settings, self._name(name))
         links = remote.links
         consumer = root.consumer
+        if remote.dropped_links:
+            root.attributes["powertools_otel.dropped_links"] = remote.dropped_links
         span = self._start(
             resolved,
             remote._replace(links=()) if consumer else remote,
@@ -356,14 +359,11 @@ class OTelTracingProvider(BaseProvider):
         segment = OTelSegment(span, self._limit, self._redact)
         if consumer is None:
             return segment, span, base
-        attributes = dict(consumer.attributes)
-        if remote.dropped_links:
-            attributes["powertools_otel.dropped_links"] = remote.dropped_links
         segment.inner = inner = resolved.tracer.start_span(
             consumer.name,
             set_span_in_context(span, base),
             SpanKind.CONSUMER,
-            attributes,
+            consumer.attributes,
             [trace.Link(context, facts) for context, facts in links],
         )
         return segment, inner, base
@@ -448,6 +448,11 @@ class OTelTracingProvider(BaseProvider):
         if resolved is None or resolved.ours or self._layer_flushes:
             return
         _sdk.flush_foreign(resolved.provider, self._pipeline.bound(invocation, None))
+
+
+def _is_upstream(frame: FrameType) -> bool:
+    globals_: object = frame.f_globals
+    return globals_ is _UPSTREAM
 
 
 def _kind(namespace: str | None) -> SpanKind:

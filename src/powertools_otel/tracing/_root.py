@@ -33,7 +33,7 @@ def describe(
 ) -> Root:
     """Name and attributes of the invocation's span.
 
-    As the FaaS, AWS Lambda and HTTP semantic conventions (1.37) have them: the name is
+    As the FaaS, AWS Lambda and HTTP semantic conventions (1.44) have them: the name is
     ``{method} {route}`` for an HTTP event with a route, else the function's.
 
     Args:
@@ -43,10 +43,8 @@ def describe(
         fallback: The name where the function's is not known.
     """
     context = None if invocation is None else invocation.context
-    event = None if invocation is None else invocation.event
-    described = _events.describe(event, settings)
+    described = _describe(invocation, settings)
     attributes: dict[str, Any] = dict(described.attributes)
-    attributes["faas.trigger"] = described.trigger
     attributes["faas.coldstart"] = invocation is not None and invocation.cold_start
     attributes["code.function.name"] = (
         f"{getattr(handler, '__module__', '')}.{getattr(handler, '__qualname__', '')}"
@@ -67,7 +65,7 @@ def remote_context(
     event = None if invocation is None else invocation.event
     context = None if invocation is None else invocation.context
     return _propagation.extract(
-        _events.describe(event, settings),
+        _describe(invocation, settings),
         event,
         context,
         os.environ.get("_X_AMZN_TRACE_ID"),
@@ -75,6 +73,28 @@ def remote_context(
         os.environ.get("OTEL_PROPAGATORS"),
         hook,
     )
+
+
+def _describe(
+    invocation: Invocation | None, settings: Settings
+) -> _events.EventDescription:
+    """What the invocation's event is, looked at once."""
+    if invocation is None:
+        return _events.describe(None, settings)
+    if invocation.described is None:
+        invocation.described = _events.describe(
+            invocation.event, settings, _known_methods()
+        )
+    described: _events.EventDescription = invocation.described
+    return described
+
+
+def _known_methods() -> frozenset[str]:
+    """The HTTP methods that are recorded as they are, as the HTTP conventions ask."""
+    named = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")
+    if not named:
+        return _events.KNOWN_METHODS
+    return frozenset(word.strip() for word in named.split(",") if word.strip())
 
 
 def _function_name(context: object) -> str | None:

@@ -158,7 +158,7 @@ def _note_response(response: object) -> None:
     if not isinstance(response, dict):
         return
     with harmless("read the response's status"):
-        status = dict.get(response, "statusCode")
+        status: Any = dict.get(response, "statusCode")  # pyright: ignore[reportUnknownMemberType]  # a dict of anything
         segment = _current_segment()
         if segment is None or status is None or isinstance(status, bool):
             return
@@ -224,7 +224,8 @@ def _run_generator(
     if begun is None:
         return (yield from generator)
     segment, context, _ = begun
-    step, sent = generator.send, None
+    step: Callable[[Any], Any] = generator.send
+    sent: Any = None
     try:
         while True:
             try:
@@ -241,7 +242,7 @@ def _run_generator(
                     generator.close()
                 raise
             except BaseException as error:  # noqa: BLE001 - thrown into the body
-                step, sent = generator.throw, error  # type: ignore[assignment]
+                step, sent = generator.throw, error
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -286,7 +287,8 @@ def _async_generator(
                 yield value
             return
         segment, context, _ = begun
-        step, sent = generator.asend, None
+        step: Callable[[Any], Any] = generator.asend
+        sent: Any = None
         try:
             while True:
                 try:

@@ -94,7 +94,7 @@ class OTelSegment(BaseSegment):
         self._ended = False
 
     @override
-    def put_annotation(self, key: str, value: str | numbers.Number | bool) -> None:
+    def put_annotation(self, key: str, value: str | float | numbers.Number) -> None:
         """Set the attribute ``key``, and name it among the annotations."""
         with harmless("put an annotation"):
             name = key if type(key) is str else str(key)
@@ -171,10 +171,8 @@ class OTelSegment(BaseSegment):
 
     def _resume(self) -> None:
         """Take up what the span carries already, annotated by someone else."""
-        carried = getattr(self.span, "attributes", None) or {}
-        named = carried.get(ANNOTATIONS, ())
-        if isinstance(named, tuple):
-            self._annotations = named
+        carried: dict[str, Any] = dict(getattr(self.span, "attributes", None) or {})
+        self._annotations = tuple(carried.get(ANNOTATIONS, ()))
         for key, value in carried.items():
             if key.startswith(METADATA) and isinstance(value, str):
                 with harmless("resume metadata"):

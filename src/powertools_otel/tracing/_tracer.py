@@ -54,16 +54,19 @@ class Tracer(upstream.Tracer):
             patch_modules=patch_modules,
             provider=provider or _shared_provider(),
         )
-        if not self.disabled and isinstance(self.provider, OTelTracingProvider):
-            self.provider.warm_up()
+        warm_up: object = getattr(self.provider, "warm_up", None)
+        if not self.disabled and callable(warm_up):
+            warm_up()
+
+    provider: OTelTracingProvider
 
     @override
-    def put_annotation(self, key: str, value: str | numbers.Number | bool) -> None:
+    def put_annotation(self, key: str, value: str | float | numbers.Number) -> None:
         """Set an attribute on the current span, named among its annotations."""
         # Upstream formats the value for its debug log, and raises what that raises.
         if self._records():
             with harmless("put an annotation"):
-                self.provider.put_annotation(key=key, value=value)
+                self.provider.put_annotation(key, value)
 
     @override
     def put_metadata(self, key: str, value: Any, namespace: str | None = None) -> None:

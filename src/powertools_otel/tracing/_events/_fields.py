@@ -21,8 +21,8 @@ FIELD_LIMIT = 8192
 """Characters of a propagation field: the bound of a ``baggage`` header."""
 NAME_LIMIT = 128
 """Characters of a header's or attribute's name; longer ones are nobody's."""
-ENTRY_LIMIT = 256
-"""Entries of a headers map that are looked at."""
+ENTRY_LIMIT = 128
+"""Entries of a map of headers or attributes that are looked at."""
 _WALKED = 32
 """Entries of an object that are compared; in a larger one names are looked up."""
 _REPEAT_LIMIT = 32
