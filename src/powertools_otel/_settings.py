@@ -136,6 +136,11 @@ class Settings(NamedTuple):
     register_extension: bool = False
     """``POWERTOOLS_OTEL_REGISTER_EXTENSION``: register without events, so that
     Lambda sends SIGTERM at the end of the environment."""
+    headers_secret: str = ""
+    """``POWERTOOLS_OTEL_HEADERS_SECRET``: where OTLP headers are kept, a Secrets
+    Manager secret or ``ssm:`` and a Parameter Store parameter."""
+    sigv4: str = "auto"
+    """``POWERTOOLS_OTEL_SIGV4``: sign requests, ``auto`` those to AWS's endpoints."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -157,7 +162,6 @@ def _read(env: Mapping[str, str]) -> Settings:
         name
         for name in env
         if name.removeprefix(p) not in {*VARIABLES, "HANDLER"}
-        and not name.endswith("_SECRET")
     }
     for name in sorted(unknown):
         warn_once(f"setting:{name}", "%s is not a setting of powertools-otel.", name)
@@ -214,6 +218,8 @@ def _read(env: Mapping[str, str]) -> Settings:
         register_extension=flag(
             env, p + "REGISTER_EXTENSION", default=d.register_extension
         ),
+        headers_secret=env.get(p + "HEADERS_SECRET", "").strip(),
+        sigv4=choice(env, p + "SIGV4", ("auto", "on", "off"), d.sigv4),
     )
 
 
