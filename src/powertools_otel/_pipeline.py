@@ -7,6 +7,7 @@ signal or an explicit flush sends it, both signals at once, under one deadline.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from powertools_otel._otlp import Encoding
 
 SIGNALS = ("traces", "metrics")
+_ITEMS = {"traces": "spans", "metrics": "data points"}
 _EXPORTERS = ("otlp", "otlp/stdout", "console", "none")
 
 
@@ -61,6 +63,8 @@ class Pipeline:
         initialized: When the runtime first asked for an invocation, which is the end
             of INIT, in ns since the epoch, if that was seen.
         flushing: The threads that are in the middle of a flush.
+        enclosed: While an invocation ends: whether a span of somebody else is around
+            it, who then flushes the providers that are not ours.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -80,6 +84,7 @@ class Pipeline:
         self.runtime_deadline: float | None = None
         self.initialized: int | None = None
         self.flushing: set[int] = set()
+        self.enclosed = False
 
     def exporters(self, signal: str) -> tuple[str, ...]:
         """What ``OTEL_TRACES_EXPORTER`` or ``OTEL_METRICS_EXPORTER`` names."""
@@ -100,7 +105,17 @@ class Pipeline:
             )
             del named[word]
             named["otlp"] = None
-        return () if "none" in named else tuple(named)
+        if "none" not in named:
+            return tuple(named)
+        return ("otlp",) if signal == "metrics" and self._adot_says_none() else ()
+
+    def _adot_says_none(self) -> bool:
+        """Whether that is the word of ADOT's layer, not of the function's owner.
+
+        The layer sets ``OTEL_METRICS_EXPORTER=none`` where nothing is set; where there
+        is an endpoint, metrics are wanted.
+        """
+        return is_adot(self._environ) and has_endpoint(self._environ, "metrics")
 
     def encoding(self, signal: str) -> Encoding:
         """How the signal's data are written: protobuf or JSON."""
@@ -243,7 +258,11 @@ class Pipeline:
     def end(self, invocation: Invocation) -> None:
         """The invocation is over: send, unless that is done after the response."""
         if not self.defers():
-            self.flush(invocation=invocation)
+            self.enclosed = _in_foreign_span()
+            try:
+                self.flush(invocation=invocation)
+            finally:
+                self.enclosed = False
 
     def at_exit(self) -> None:
         """The process ends: one last bounded try, and say what is lost."""
@@ -253,7 +272,7 @@ class Pipeline:
                 logger.warning(
                     "%d %s could not be sent before the process ended",
                     counted.retained,
-                    signal,
+                    _ITEMS.get(signal, signal),
                 )
         self.delivery.close()
 
@@ -283,12 +302,21 @@ def is_configured(environ: Mapping[str, str], signal: str) -> bool:
         return False
     exporter = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
     return exporter not in ("", "none") or (
-        exporter == ""
-        and any(
-            environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT", "").strip()
-            for name in ("", f"{signal.upper()}_")
-        )
+        exporter == "" and has_endpoint(environ, signal)
     )
+
+
+def has_endpoint(environ: Mapping[str, str], signal: str) -> bool:
+    """Whether the environment names an OTLP endpoint for the signal."""
+    return any(
+        environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT", "").strip()
+        for name in ("", f"{signal.upper()}_")
+    )
+
+
+def is_adot(environ: Mapping[str, str]) -> bool:
+    """Whether AWS's distribution of OpenTelemetry is active, as its layer does it."""
+    return environ.get("OTEL_PYTHON_DISTRO", "").strip() == "aws_distro"
 
 
 def forget() -> None:
@@ -316,6 +344,12 @@ if hasattr(os, "register_at_fork"):
 
 def _never() -> bool:
     return False
+
+
+def _in_foreign_span() -> bool:
+    """Whether a span is current, at the end of an invocation: none of ours is."""
+    trace = sys.modules.get("opentelemetry.trace")
+    return trace is not None and trace.get_current_span().is_recording()
 
 
 def _is_true(text: str) -> bool:

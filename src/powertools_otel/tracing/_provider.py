@@ -306,7 +306,7 @@ class OTelTracingProvider(BaseProvider):
         if invocation is not None:
             handler, invocation.handler = invocation.handler, None
         if not stale and ambient.get_span_context().is_valid:
-            local = ambient.is_recording()
+            local = not ambient.get_span_context().is_remote
             if local and invocation is not None and invocation.root is None:
                 # A layer's or the application's own span: who opened it, flushes.
                 self._layer_flushes = not resolved.ours

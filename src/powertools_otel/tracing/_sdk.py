@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from powertools_otel._pipeline import Pipeline
 
 SCOPE = "powertools_otel"
+_INSTANCE = "service.instance.id"
 _LIMITS = tuple(
     f"OTEL_{scope}_LIMIT"
     for scope in (
@@ -67,6 +68,18 @@ class _SharedResource(Resource):
             _SharedResource(dict(attributes), self.schema_url).__dict__
         )
         self._hash = None
+
+    @implements
+    def merge(self, other: Resource) -> Resource:
+        """As the SDK's; but who this instance is, we say.
+
+        In a forked process the SDK (1.45) merges a new ``service.instance.id`` into
+        what its providers were given. By then :meth:`change` has had one that metrics
+        have too, or the user's own.
+        """
+        if set(other.attributes) == {_INSTANCE}:
+            return self
+        return super().merge(other)
 
     @implements
     def __hash__(self) -> int:
