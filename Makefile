@@ -18,8 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## trace a Powertools handler into an embedded receiver and draw it
 	@$(PY) examples/demo/run.py
 
-collector: $(STAMP)  ## obtain the OpenTelemetry Collector that the tests run against
+collector: $(STAMP)  ## obtain the Collector and the Lambda emulator that the tests run against
 	$(PY) -m tests.support.collector
+	$(PY) -m tests.support.lambda_emulator
 
 test: $(STAMP) collector  ## run every test
 	$(PY) -m pytest $(PYTEST)

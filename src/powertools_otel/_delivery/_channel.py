@@ -14,7 +14,7 @@ from powertools_otel._delivery._breaker import Breaker
 from powertools_otel._delivery._clock import now
 from powertools_otel._delivery._outcome import Outcome
 from powertools_otel._delivery._queue import Queue
-from powertools_otel._guard import warn_once
+from powertools_otel._guard import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +33,8 @@ PROBE_LIMIT = 524_288
 """Bytes of the request that finds out whether an endpoint is back."""
 SMALLEST_LIMIT = 65_536
 """Bytes below which a request is not made smaller for a slow connection."""
+WARNINGS = 20
+"""How many different things are said: endpoints may word every answer anew."""
 
 
 class Channel:
@@ -69,6 +71,7 @@ class Channel:
         self._dropped = 0
         self._unknown = 0
         self._limit = self._ceiling = 0
+        self._said: set[str] = set()
 
     def attach(self, source: Source) -> None:
         """Send what ``source`` collects, too."""
@@ -102,9 +105,12 @@ class Channel:
             self._collect()
             if self._awaiting:
                 self._look_for_late_answer()
+            took = 0.0
             while self._queue or self._awaiting:
+                began = time.monotonic()
                 bound = self._breaker.bound(deadline)
-                if bound is None or time.monotonic() >= bound:
+                # Another request shall not be cut off for having begun too late.
+                if bound is None or began + 2 * took >= bound:
                     return
                 self._stop_waiting()
                 if not self._queue:
@@ -112,6 +118,7 @@ class Channel:
                 outcome = yield from self._request(bound)
                 if outcome.kind in ("retry", "unknown") and not outcome.too_large:
                     return
+                took = time.monotonic() - began
         finally:
             self._limit_retention()
 
@@ -160,7 +167,9 @@ class Channel:
             lost = max(source.recorded - known, 0)
             self._collected[index] += lost
             self._dropped += lost
-            self._warn("%d dropped, they could not be encoded: %r", lost, error)
+            self._warn(
+                "encode", "%d dropped, they could not be encoded: %r", lost, error
+            )
 
     def _look_for_late_answer(self) -> None:
         outcome = self._get_transport().late()
@@ -223,8 +232,8 @@ class Channel:
             return outcome._replace(kind="retry")
         if outcome.too_large:
             return outcome._replace(too_large=False)
-        if outcome.sending:
-            self._limit = max(size // 4, min(SMALLEST_LIMIT, self._limit))
+        if outcome.timed_out and size > SMALLEST_LIMIT:
+            self._limit = max(size // 4, SMALLEST_LIMIT)
         elif outcome.kind == "delivered":
             self._limit = min(self._limit * 2, self._ceiling)
         return outcome
@@ -237,10 +246,8 @@ class Channel:
             self._breaker.succeeded()
             return
         self._breaker.failed(outcome, took_s)
-        self._warn(
-            "%s. What can be sent again is kept and sent later.",
-            outcome.message or "an answer was not complete in time",
-        )
+        message = outcome.message or "an answer was not complete in time"
+        self._warn(message, "%s. What can be sent again is kept for later.", message)
 
     def _settle(self, batches: Sequence[Batch], outcome: Outcome) -> None:
         """Count batches that are at the head of the queue, as their outcome says."""
@@ -254,10 +261,11 @@ class Channel:
             self._sent += items - rejected
             self._dropped += rejected
             if outcome.message or rejected:
-                self._warn("%d not accepted: %s", rejected, outcome.message)
+                message = outcome.message
+                self._warn(message, "%d not accepted: %s", rejected, message)
         elif outcome.kind == "rejected":
             self._dropped += items
-            self._warn("dropped: %s", outcome.message)
+            self._warn(outcome.message, "dropped: %s", outcome.message)
         elif outcome.pending:
             self._awaiting = list(batches)
         else:
@@ -268,12 +276,18 @@ class Channel:
     def _limit_retention(self) -> None:
         """Drop the oldest until what is kept is within the settings."""
         items, size = self._settings.retention_items, self._settings.retention_bytes
-        if self._queue.items <= items and self._queue.size <= size:
+        waiting = _items(self._awaiting)
+        waiting_size = sum(len(batch.body) for batch in self._awaiting)
+        if (
+            self._queue.items + waiting <= items
+            and self._queue.size + waiting_size <= size
+        ):
             return
         self._stop_waiting()
         while self._queue.items > items or self._queue.size > size:
             self._dropped += self._queue.take().items
         self._warn(
+            "retention",
             "the oldest are dropped: POWERTOOLS_OTEL_RETENTION_ITEMS (%d) and "
             "..._BYTES (%d) are what is kept while the endpoint takes none.",
             items,
@@ -283,10 +297,12 @@ class Channel:
     def _may_resend(self, batch: Batch) -> bool:
         return batch.resendable or self._settings.resend_unknown
 
-    def _warn(self, message: str, *args: object) -> None:
-        """Say something once: the same words again would fill the log of an outage."""
-        text = message % args
-        warn_once(f"delivery:{self.signal}:{text}", "%s: %s", self.signal, text)
+    def _warn(self, about: str, message: str, *args: object) -> None:
+        """Say something once, and not too much: an outage shall not fill the log."""
+        if about in self._said or len(self._said) >= WARNINGS:
+            return
+        self._said.add(about)
+        logger.warning("%s: " + message, self.signal, *args)
 
 
 def _items(batches: Sequence[Batch]) -> int:

@@ -15,10 +15,12 @@ from powertools_otel._guard import harmless, warn_once
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from powertools_otel._delivery._authorization import Authorization
     from powertools_otel._delivery._batch import Statistics
     from powertools_otel._delivery._channel import Signal
     from powertools_otel._delivery._clock import Clock
     from powertools_otel._delivery._interfaces import Source, Transport
+    from powertools_otel._delivery._target import Target
     from powertools_otel._otlp import Encoding
     from powertools_otel._settings import Settings
 
@@ -179,7 +181,9 @@ class Delivery:
             try:
                 from powertools_otel._delivery._grpc import GrpcTransport
 
-                return GrpcTransport(destination, self._clock)
+                return GrpcTransport(
+                    destination, self._clock, self._authorization(destination)
+                )
             except ImportError:
                 if destination.explicit:
                     return _nowhere()
@@ -192,7 +196,22 @@ class Delivery:
         content_type = encoding.content_type
         if content_type == "application/grpc":
             content_type = "application/x-protobuf"
-        return HttpTransport(destination, content_type, self._environ, self._clock)
+        return HttpTransport(
+            destination,
+            content_type,
+            self._environ,
+            self._clock,
+            self._authorization(destination),
+        )
+
+    def _authorization(self, destination: Target) -> Authorization | None:
+        """What requests need that is not in the environment; mostly nothing."""
+        wanted = self._settings.headers_secret or self._settings.sigv4 == "on"
+        if not wanted and not destination.host.endswith(".amazonaws.com"):
+            return None
+        from powertools_otel._delivery._authorization import authorization
+
+        return authorization(destination, self._settings)
 
 
 def _nowhere() -> Transport:

@@ -23,6 +23,7 @@ from powertools_otel._guard import warn_once
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from powertools_otel._delivery._authorization import Authorization
     from powertools_otel._delivery._clock import Clock
     from powertools_otel._delivery._steps import Steps
     from powertools_otel._delivery._target import Target
@@ -43,6 +44,24 @@ RETRYABLE = frozenset(
 )
 """The codes after which OTLP/gRPC clients send again (OTLP 1.x, "Failures");
 RESOURCE_EXHAUSTED too, but only with a RetryInfo."""
+_OURS = frozenset({"CANCELLED", "DEADLINE_EXCEEDED"})
+"""The codes that this side gives to a call without an answer."""
+_NOT_CONNECTED = ("failed to connect", "errors resolving", "dns resolution")
+_BROKEN = (
+    "closed",
+    "closing",
+    "removed",
+    "reset",
+    "broken pipe",
+    "goaway",
+    "recvmsg",
+    "sendmsg",
+    "timed out",
+    "timeout",
+    "keepalive",
+)
+_SHORTEST_PAUSE_S = 0.0005
+_LONGEST_PAUSE_S = 0.005
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 _inherited: list[Any] = []
@@ -56,6 +75,8 @@ class GrpcTransport:
     Args:
         target: Where to.
         clock: Reads both clocks.
+        authorization: What a call needs beyond the target's headers; a signature,
+            which is of HTTP, it cannot be.
 
     Raises:
         ImportError: If grpcio is not installed.
@@ -63,22 +84,38 @@ class GrpcTransport:
 
     limit = REQUEST_LIMIT
 
-    def __init__(self, target: Target, clock: Clock = now) -> None:
+    def __init__(
+        self,
+        target: Target,
+        clock: Clock = now,
+        authorization: Authorization | None = None,
+    ) -> None:
         self._grpc: Any = import_module("grpc")  # it has no types
         self.timeout_s = target.timeout_s
         self._target = target
         self._clock = clock
+        lasting = authorization is not None and authorization.lasts
+        self._authorization = authorization if lasting else None
         self._metadata = _metadata(target)
         self._channel: Any = None
         self._export: Any = None
         self._call: Any = None
-        self._state: Any = None
         self._ready = False
         self._used = clock()
         self._wakeup: tuple[socket.socket, socket.socket] | None = None
 
     def open(self, deadline: float) -> Steps[Outcome | None]:
         """Have a channel that is connected, or was when it was last used."""
+        if self._authorization is not None:
+            from powertools_otel._delivery._authorization import refusal
+
+            refused = refusal(self._authorization, deadline)
+            if refused is not None:
+                return refused
+            headers = (*self._target.headers, *self._authorization.headers(b""))
+            self._authorization = None
+            self._target = self._target._replace(headers=headers)
+            self._metadata = _metadata(self._target)
         if self._call is not None or (
             self._ready and elapsed(self._used, self._clock()) >= IDLE_LIMIT_S
         ):
@@ -144,7 +181,6 @@ class GrpcTransport:
         call, self._call = self._call, None
         channel, self._channel = self._channel, None
         self._ready = False
-        self._state = None
         if forked:
             _inherited.extend((call, channel))
         else:
@@ -166,35 +202,32 @@ class GrpcTransport:
             if not rejected and not message:
                 return DELIVERED
             return Outcome("delivered", self._target.mask(message), rejected=rejected)
-        from_peer = "from peer" in str(call.debug_error_string())
-        if not from_peer:
-            self.close()
         outcome = _failure(
             code,
             printable(call.details() or ""),
             _asked_delay(call),
             self._target.location,
-            from_peer=from_peer,
         )
+        if not outcome.connected or outcome.kind == "unknown":
+            self.close()
         return outcome._replace(message=self._target.mask(outcome.message))
 
     def _until_connected(self) -> Steps[None]:
+        # Channel.subscribe() would be the public way. It starts a thread that polls
+        # on for 0.2 s and writes a traceback if the channel is closed by then.
+        core = getattr(self._channel, "_channel", None)
+        check = getattr(core, "check_connectivity_state", None)
         states = self._grpc.ChannelConnectivity
-        settled = (states.READY, states.TRANSIENT_FAILURE, states.SHUTDOWN)
-        channel = self._channel
-        self._state = None
-
-        def changed(state: Any) -> None:
-            self._state = state
-            self._wake()
-
-        channel.subscribe(changed, try_to_connect=True)
-        try:
-            yield from self._until(lambda: self._state in settled)
-        finally:
-            # The thread that watches ends with the last subscription.
-            channel.unsubscribe(changed)
-        self._ready = self._state is states.READY
+        pause = _SHORTEST_PAUSE_S
+        while check is not None:
+            state = check(True)  # noqa: FBT003 - its signature: try to connect
+            if state == states.READY.value[0]:
+                break
+            if state in (states.TRANSIENT_FAILURE.value[0], states.SHUTDOWN.value[0]):
+                return
+            yield Wait((), time.monotonic() + pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+        self._ready = True
 
     def _until(self, done: Callable[[], bool]) -> Steps[None]:
         if self._wakeup is None:
@@ -244,30 +277,29 @@ class GrpcTransport:
         self._export = channel.unary_unary(METHODS[target.signal])
 
 
-def _failure(
-    code: str, details: str, delay: float | None, location: str, *, from_peer: bool
-) -> Outcome:
+def _failure(code: str, details: str, delay: float | None, location: str) -> Outcome:
     """What a status other than OK means.
+
+    gRPC makes up a status itself when a connection breaks, and does not mark it as
+    its own. Its words tell; where they are in doubt, nothing is sent twice.
 
     Args:
         code: The status.
         details: Its message.
         delay: What RetryInfo asks for, in s.
         location: The endpoint, as it may be logged.
-        from_peer: Whether the endpoint sent it; else this side made it up, because
-            the connection broke or could not be made again.
     """
-    message = f"{location} answered {code}" if from_peer else f"{location}: {code}"
-    if details:
-        message = f"{message}: {details}"
-    if not from_peer:
-        if code == "UNAVAILABLE" and "connect to all addresses" in details:
-            return Outcome("retry", message, connected=False)
-        return Outcome("unknown" if code in RETRYABLE else "rejected", message)
-    if code in RETRYABLE or (code == "RESOURCE_EXHAUSTED" and delay is not None):
-        return Outcome("retry", message, retry_after=delay)
-    too_large = code == "RESOURCE_EXHAUSTED" and "larger than max" in details
-    return Outcome("rejected", message, too_large=too_large)
+    message = f"{location}: {code}: {details}" if details else f"{location}: {code}"
+    if code == "RESOURCE_EXHAUSTED" and delay is None:
+        return Outcome("rejected", message, too_large="larger than max" in details)
+    if code not in RETRYABLE and code != "RESOURCE_EXHAUSTED":
+        return Outcome("rejected", message)
+    words = details.lower()
+    if code == "UNAVAILABLE" and any(sign in words for sign in _NOT_CONNECTED):
+        return Outcome("retry", message, connected=False)
+    if code in _OURS or any(sign in words for sign in _BROKEN):
+        return Outcome("unknown", message)
+    return Outcome("retry", message, retry_after=delay)
 
 
 def _asked_delay(call: Any) -> float | None:

@@ -22,6 +22,7 @@ from powertools_otel._version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from powertools_otel._delivery._authorization import Authorization
     from powertools_otel._delivery._clock import Clock, Instant
     from powertools_otel._delivery._proxy import Proxy
     from powertools_otel._delivery._steps import Steps
@@ -58,6 +59,7 @@ class HttpTransport:
         content_type: Of the requests.
         environ: For the proxies.
         clock: Reads both clocks.
+        authorization: What a request needs beyond the target's headers.
     """
 
     limit = REQUEST_LIMIT
@@ -68,11 +70,14 @@ class HttpTransport:
         content_type: str,
         environ: Mapping[str, str],
         clock: Clock = now,
+        authorization: Authorization | None = None,
     ) -> None:
+        self._authorization = authorization
         self.timeout_s = target.timeout_s
         self._target = target
         self._clock = clock
         self._proxy = _proxy(target, environ)
+        self._content_type = content_type
         self._head = _head(target, content_type, self._proxy)
         self._stream: Stream | None = None
         self._used = clock()
@@ -89,6 +94,10 @@ class HttpTransport:
             None, or why there is none. An attempt that ran out of time goes on at the
             next call: TCP, DNS and TLS may need longer than one probe.
         """
+        if self._authorization is not None:
+            refused = self._authorize(self._authorization, deadline)
+            if refused is not None:
+                return refused
         if self._stream is not None:
             if (
                 elapsed(self._used, self._clock()) < IDLE_LIMIT_S
@@ -113,6 +122,18 @@ class HttpTransport:
         failed = yield from self._establish(opening, deadline)
         self._tried = (opening.stage, self._clock())
         return failed
+
+    def _authorize(self, wanted: Authorization, deadline: float) -> Outcome | None:
+        """Have what requests are let in by; take it over if it lasts."""
+        from powertools_otel._delivery._authorization import refusal
+
+        refused = refusal(wanted, deadline)
+        if refused is None and wanted.lasts:
+            self._authorization = None
+            headers = (*self._target.headers, *wanted.headers(b""))
+            self._target = self._target._replace(headers=headers)
+            self._head = _head(self._target, self._content_type, self._proxy)
+        return refused
 
     def exchange(
         self, body: bytes, deadline: float, *, resendable: bool
@@ -268,12 +289,15 @@ class HttpTransport:
     def _timed_out(self, doing: str) -> Outcome:
         self.close()
         message = f"could not {doing} to {self._target.location} in time"
-        return Outcome("retry", message, timed_out=True, sending=True)
+        return Outcome("retry", message, timed_out=True)
 
     def _parts(self, body: bytes, deadline: float) -> list[bytes]:
         if self._target.compression != "none":
             body = _compress(body, self._target.compression, deadline)
         head = b"%b%d\r\n\r\n" % (self._head, len(body))
+        if self._authorization is not None:
+            lines = [f"{n}: {v}\r\n" for n, v in self._authorization.headers(body)]
+            head = head[:-2] + "".join(lines).encode("latin-1", "replace") + b"\r\n"
         # One segment for what is small; no copy of what is large.
         return [head + body] if len(body) <= _COPY_LIMIT else [head, body]
 

@@ -35,8 +35,6 @@ class Outcome(NamedTuple):
     """False if no connection came about, so that nothing was sent."""
     timed_out: bool = False
     """Whether the time was over; the endpoint may be alive, but slow."""
-    sending: bool = False
-    """Whether the time was over in the middle of sending."""
     pending: bool = False
     """Whether an answer may still come, for the transport's ``late``."""
     too_large: bool = False

@@ -170,10 +170,11 @@ def _http_endpoint(signal: str, name: str, text: str, *, own: bool) -> _Place:
     path = quote(url.path, safe="/:@!$&'()*+,;=-._~%")
     if not own:
         path = f"{path.removesuffix('/')}/v1/{signal}"
+    path = path or "/"
     if url.query:
         path += "?" + quote(url.query, safe="/:@!$&'()*+,;=-._~%?")
     port = url.port or _PORTS[url.scheme]
-    return _Place(url, url.scheme, host, port, path or "/")
+    return _Place(url, url.scheme, host, port, path)
 
 
 def _grpc_endpoint(

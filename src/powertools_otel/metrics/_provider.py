@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from powertools_otel.metrics._exemplars import Seen
 
+_RESCUE_S = 0.05
 _EMPTY = (
     "No application metrics to publish. The cold-start metric may be published if "
     "enabled. If application metrics should never be empty, consider using "
@@ -141,6 +143,9 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         self._limit = EMF_LIMIT if self._strict else FLOOD
         self._seen: dict[str, Seen] = {}
         self._notices = self._outlet.exemplars != "always_off"
+        # Re-entrant: a signal handler of the function may flush as well.
+        self._publishing = threading.RLock()
+        self._rescued = False
 
     @override
     def add_metric(
@@ -293,14 +298,18 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
             SchemaValidationError: There are no metrics and
                 ``raise_on_empty_metrics`` is set, or there is no namespace.
         """
-        if not raise_on_empty_metrics and not self.metric_set:
-            warnings.warn(_EMPTY, stacklevel=2)
-        elif is_metrics_disabled():
-            self.clear_metrics()
-        else:
-            self._record(self._flush())
-            self.clear_metrics()
-            _sink.flush_now()
+        with self._publishing:
+            rescued, self._rescued = self._rescued, False
+            if rescued and not self.metric_set:
+                self.clear_metrics()
+            elif not raise_on_empty_metrics and not self.metric_set:
+                warnings.warn(_EMPTY, stacklevel=2)
+            elif is_metrics_disabled():
+                self.clear_metrics()
+            else:
+                self._record(self._flush())
+                self.clear_metrics()
+                _sink.flush_now()
 
     @override
     def log_metrics(
@@ -360,11 +369,21 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         metric.flush_metrics()
 
     def _rescue(self) -> None:
-        """Record what is buffered; another thread may be adding to it right now."""
-        taken = dict(self.metric_set)
-        self.metric_set.clear()
-        if taken and not is_metrics_disabled():
-            self._record(self._flush(taken))
+        """Record what is buffered; another thread may be adding to it right now.
+
+        Where that thread is publishing, it is done soon, and nothing is left to do;
+        unless a signal has interrupted it, so that this thread must not wait for it.
+        """
+        if not self._publishing.acquire(timeout=_RESCUE_S):
+            return
+        try:
+            taken = dict(self.metric_set)
+            self.metric_set.clear()
+            if taken and not is_metrics_disabled():
+                self._rescued = True
+                self._record(self._flush(taken))
+        finally:
+            self._publishing.release()
 
     def _flush(
         self,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from powertools_otel._otlp._model import Resource, Scope
+    from powertools_otel._pipeline import Pipeline
     from powertools_otel.metrics._instruments import Instruments
     from powertools_otel.metrics._store import Recording
 
@@ -179,7 +180,7 @@ def _connected(service: str | None) -> Outlet:
         exemplars=exemplar_filter(environ),
         sends=bool(pipeline.exporters("metrics")),
         flush=lambda: pipeline.flush(invocation=_invocation.current()),
-        before_flush=pipeline.before_flush.append,
+        before_flush=_unless_enclosed(pipeline),
         resource=_ResourceOf(pipeline.resource),
     )
     if made.sends:
@@ -190,6 +191,19 @@ def _connected(service: str | None) -> Outlet:
 
         pipeline.attach("metrics", MetricSource(made.store, encoded))
     return made
+
+
+def _unless_enclosed(pipeline: Pipeline) -> Callable[[Callable[[float], None]], None]:
+    """Have a hook called at flushes that nobody around the invocation does anyway."""
+
+    def before_flush(hook: Callable[[float], None]) -> None:
+        def guarded(deadline: float) -> None:
+            if not pipeline.enclosed:
+                hook(deadline)
+
+        pipeline.before_flush.append(guarded)
+
+    return before_flush
 
 
 class _ResourceOf:

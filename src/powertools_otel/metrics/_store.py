@@ -38,6 +38,10 @@ SERIES_LIMIT = 50_000
 STREAM_LIMIT = 2_000
 """Cumulative series of one metric: the OpenTelemetry SDK's cardinality limit."""
 
+METRICS_PER_MOMENT = 100
+"""Metrics collected with one time. The Collector's awsemf exporter makes one document
+of all metrics of a millisecond and a dimension set; CloudWatch takes 100 from each."""
+
 OVERFLOW = {"otel.metric.overflow": True}
 """Where further series of a metric are added up (metrics SDK specification)."""
 
@@ -184,15 +188,20 @@ class MetricStore:
         with self._lock:
             if not self._changed:
                 return []
-            now = min(max(self._clock(), self._start + 1), _LATEST)
+            now = min(max(self._clock(), self._previous + 1), _LATEST)
             scopes: dict[str, list[Metric]] = {}
             temporality: Temporality = CUMULATIVE if self.cumulative else DELTA
-            for recorded in self._streams.values():
+            start, moment = self._start, now
+            for number, recorded in enumerate(self._streams.values()):
                 stream = recorded.stream
+                if number and number % METRICS_PER_MOMENT == 0:
+                    moment += _MILLISECOND
+                    if not self.cumulative:  # intervals follow on each other
+                        start += _MILLISECOND
                 points = [
-                    self._point(series, now)
+                    self._point(series, start, moment)
                     if series.time or series.exemplar is not None
-                    else series.state.point(series.attributes, self._start, now, ())
+                    else series.state.point(series.attributes, start, moment, ())
                     for series in recorded.series.values()
                 ]
                 if not points:
@@ -209,7 +218,7 @@ class MetricStore:
                 recorded.metadata = None
             self._collected += self._count
             self._changed = False
-            self._previous = now
+            self._previous = moment
             if not self.cumulative:
                 self._streams = {}
                 self._count = 0
@@ -218,10 +227,10 @@ class MetricStore:
                 Scope(name, "", "", None, metrics) for name, metrics in scopes.items()
             ]
 
-    def _point(self, series: _Series, now: int) -> Any:
+    def _point(self, series: _Series, start: int, now: int) -> Any:
         exemplars = () if series.exemplar is None else (series.exemplar,)
         series.exemplar = None
-        start, moment = self._start, now
+        moment = now
         if series.time:
             if self.cumulative:
                 if self._previous < series.time < now:
