@@ -133,7 +133,10 @@ class ProcessStat(NamedTuple):
     def sleeps(self) -> bool:
         """Whether each thread sleeps, or the process is gone."""
         states: set[str] = set()
-        for path in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+        paths: list[Path] = []
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            paths = list(Path(f"/proc/{self.pid}/task").glob("*/stat"))
+        for path in paths:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 states.add(
                     path.read_text(errors="replace").rpartition(")")[2].split()[0]
