@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from powertools_otel._delivery._headers import parse_headers
 from powertools_otel._delivery._outcome import Outcome
+from powertools_otel._delivery._untraced import untraced
 from powertools_otel._guard import logger, warn_once
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ class SecretHeaders:
 
     def _run(self) -> None:
         try:
-            self._headers = _parse(self._fetch(self._name))
+            with untraced():
+                self._headers = _parse(self._fetch(self._name))
             self._failed = ""
         except Exception as error:  # noqa: BLE001 - the AWS SDK raises anything
             # Only the kind: a message may repeat what was read.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,11 @@ from powertools_otel._delivery._response import (
     retry_delay,
 )
 from powertools_otel._delivery._steps import READ, DeadlineExceeded, Wait, within
+from powertools_otel._delivery._untraced import untraced
 from powertools_otel._guard import warn_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from powertools_otel._delivery._authorization import Authorization
     from powertools_otel._delivery._clock import Clock
@@ -146,7 +146,7 @@ class GrpcTransport:
         """Send a request and wait for the answer."""
         # The call may outlast this flush, for an answer that comes late.
         timeout = max(self._target.timeout_s, deadline - time.monotonic())
-        with _suppressed_instrumentation():
+        with untraced():
             self._call = call = self._export.future(
                 body,
                 timeout=timeout,
@@ -262,7 +262,7 @@ class GrpcTransport:
             ("grpc.use_local_subchannel_pool", 1),
         ]
         target, grpc = self._target, self._grpc
-        with _suppressed_instrumentation():
+        with untraced():
             if target.scheme == "http":
                 channel = grpc.insecure_channel(target.address, options=options)
             else:
@@ -341,21 +341,3 @@ def _read(setting: str, path: str) -> bytes | None:
             error,
         )
         return None
-
-
-@contextmanager
-def _suppressed_instrumentation() -> Generator[None]:
-    """Keep ``opentelemetry-instrumentation-grpc`` from tracing what sends traces.
-
-    Our sockets need no such thing: nothing instruments them.
-    """
-    context: Any = sys.modules.get("opentelemetry.context")
-    key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
-    if key is None:
-        yield
-        return
-    token = context.attach(context.set_value(key, True))  # noqa: FBT003 - its signature
-    try:
-        yield
-    finally:
-        context.detach(token)
