@@ -18,8 +18,7 @@ from powertools_otel._guard import logger, warn_once
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from powertools_otel._delivery._headers import Headers
-    from powertools_otel._delivery._target import Target
+    from powertools_otel._delivery._target import Headers, Target
     from powertools_otel._settings import Settings
 
 SECRET_VARIABLE = "POWERTOOLS_OTEL_HEADERS_SECRET"  # noqa: S105 - a variable's name

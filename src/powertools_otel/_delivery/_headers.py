@@ -8,9 +8,7 @@ from urllib.parse import unquote
 from powertools_otel._guard import warn_once
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    Headers: TypeAlias = tuple[tuple[str, str], ...]
+    from powertools_otel._delivery._target import Headers
 
 _TOKEN = frozenset(
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -1,14 +1,12 @@
 """What became of a request, and what the answer of an endpoint means."""
 
-from __future__ import annotations
-
+# No postponed annotations here: a NamedTuple compiles each of them when it is defined,
+# which every cold start would pay for.
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    Kind = Literal["delivered", "retry", "rejected", "unknown"]
+Kind = Literal["delivered", "retry", "rejected", "unknown"]
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """The statuses after which OTLP/HTTP clients send again (OTLP 1.x, "Failures")."""

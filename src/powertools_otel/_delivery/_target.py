@@ -5,25 +5,21 @@ variable replaces the general one, the timeout is in seconds (the specification 
 milliseconds), and a gRPC endpoint without a scheme means TLS.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: a NamedTuple compiles each of them when it is defined,
+# which every cold start would pay for.
 import math
-from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, cast
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from typing_extensions import override
 
 from powertools_otel._guard import warn_once
 from powertools_otel._settings import choice
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Literal
-    from urllib.parse import SplitResult
-
-    from powertools_otel._delivery._headers import Headers
-
-    Protocol = Literal["http/protobuf", "http/json", "grpc"]
+Headers = tuple[tuple[str, str], ...]
+"""Pairs of lower-case name and value."""
+Protocol = Literal["http/protobuf", "http/json", "grpc"]
 
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _PROTOCOLS = ("http/protobuf", "http/json", "grpc")

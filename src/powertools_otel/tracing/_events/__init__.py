@@ -7,6 +7,7 @@ copy a body, so a 6 MB event costs what a small one does.
 from powertools_otel.tracing._events._describe import describe
 from powertools_otel.tracing._events._description import (
     EXAMINED,
+    KNOWN_METHODS,
     Attributes,
     Carrier,
     Consumer,
@@ -18,7 +19,6 @@ from powertools_otel.tracing._events._direct import (
     unwrap_context,
 )
 from powertools_otel.tracing._events._fields import Budget, Wanted, pick_nested
-from powertools_otel.tracing._events._http import KNOWN_METHODS
 
 __all__ = [
     "EXAMINED",

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powertools_otel._guard import harmless
-from powertools_otel.tracing._events import (
-    _direct,
-    _event_bus,
-    _graphql,
-    _http,
-    _kafka,
-    _queues,
-    _storage,
-    _streams,
+from powertools_otel.tracing._events import _direct
+from powertools_otel.tracing._events._description import (
+    KNOWN_METHODS,
+    EventDescription,
 )
-from powertools_otel.tracing._events._description import EventDescription
 from powertools_otel.tracing._events._fields import mapping, sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from powertools_otel._settings import Settings
 
-_RECORDS: dict[str, Callable[[Sequence[Any]], EventDescription]] = {
-    "aws:dynamodb": _storage.dynamodb,
-    "aws:kinesis": _streams.kinesis,
-    "aws:s3": _storage.s3,
-    "aws:sns": _queues.sns,
-    "aws:sqs": _queues.sqs,
+# A function is called by one kind of source, so the modules of the others are not
+# imported: together they would cost each cold start more than a millisecond.
+_RECORDS = {
+    "aws:dynamodb": ("_storage", "dynamodb"),
+    "aws:kinesis": ("_streams", "kinesis"),
+    "aws:s3": ("_storage", "s3"),
+    "aws:sns": ("_queues", "sns"),
+    "aws:sqs": ("_queues", "sqs"),
 }
 
 
 def describe(
     event: object,
     settings: Settings,
-    known_methods: Container[str] = _http.KNOWN_METHODS,
+    known_methods: Container[str] = KNOWN_METHODS,
 ) -> EventDescription:
     """Recognise an event and say what the conventions want to know of it.
 
@@ -69,10 +66,15 @@ def _describe(
         if found is not None:
             return found
     if "detail-type" in event and "source" in event:
+        from powertools_otel.tracing._events import _event_bus
+
         return _event_bus.event_bus(event)
-    kafka = _kafka.source_of(event)
-    if kafka is not None:
-        return _kafka.kafka(event, kafka)
+    if "records" in event:
+        from powertools_otel.tracing._events import _kafka
+
+        kafka = _kafka.source_of(event)
+        if kafka is not None:
+            return _kafka.kafka(event, kafka)
     return _describe_invocation(event)
 
 
@@ -82,7 +84,11 @@ def _describe_records(
     first = mapping(records[0])
     source = first.get("eventSource") or first.get("EventSource")
     known = _RECORDS.get(source) if isinstance(source, str) else None
-    return _direct.direct(event) if known is None else known(records)
+    if known is None:
+        return _direct.direct(event)
+    module = import_module(f"powertools_otel.tracing._events.{known[0]}")
+    found: EventDescription = getattr(module, known[1])(records)
+    return found
 
 
 def _describe_request(
@@ -91,6 +97,8 @@ def _describe_request(
     settings: Settings,
     known: Container[str],
 ) -> EventDescription | None:
+    from powertools_otel.tracing._events import _http
+
     found = None
     if "methodArn" in event or "routeArn" in event:
         found = _http.authorizer(event)
@@ -110,9 +118,12 @@ def _describe_request(
 
 
 def _describe_invocation(event: Mapping[str, Any]) -> EventDescription:
-    if _graphql.is_resolver(event):
-        found = _graphql.resolver(event)
-    elif "triggerSource" in event and "userPoolId" in event:
+    if "info" in event or "fieldName" in event:
+        from powertools_otel.tracing._events import _graphql
+
+        if _graphql.is_resolver(event):
+            return _graphql.resolver(event)
+    if "triggerSource" in event and "userPoolId" in event:
         found = _direct.cognito(event)
     elif isinstance(event.get("awslogs"), dict):
         found = _direct.log_subscription()
@@ -121,6 +132,8 @@ def _describe_invocation(event: Mapping[str, Any]) -> EventDescription:
     elif _direct.is_state_machine_task(event):
         found = _direct.state_machine_task(event)
     elif "methodArn" in event and "authorizationToken" in event:
+        from powertools_otel.tracing._events import _http
+
         found = _http.authorizer(event)
     else:
         found = _direct.direct(event)
@@ -129,6 +142,9 @@ def _describe_invocation(event: Mapping[str, Any]) -> EventDescription:
 
 def _describe_list(event: Sequence[Any]) -> EventDescription:
     first = mapping(event[0] if event else None)
-    if _graphql.is_resolver(first):
-        return _graphql.resolver(first, "appsync_batch")
+    if "info" in first or "fieldName" in first:
+        from powertools_otel.tracing._events import _graphql
+
+        if _graphql.is_resolver(first):
+            return _graphql.resolver(first, "appsync_batch")
     return _direct.direct(event)

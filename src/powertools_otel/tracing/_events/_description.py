@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 EXAMINED = 256
 """Messages of a batch that are looked at for a context."""
 
+KNOWN_METHODS = frozenset(
+    {
+        "CONNECT",
+        "DELETE",
+        "GET",
+        "HEAD",
+        "OPTIONS",
+        "PATCH",
+        "POST",
+        "PUT",
+        "TRACE",
+    }
+)
+"""RFC 9110 and RFC 5789; ``OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`` replaces it."""
+
 AttributeValue = str | int | bool
 Attributes = dict[str, AttributeValue]
 

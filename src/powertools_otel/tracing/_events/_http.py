@@ -31,21 +31,6 @@ if TYPE_CHECKING:
 
     from powertools_otel._settings import Settings
 
-KNOWN_METHODS = frozenset(
-    {
-        "CONNECT",
-        "DELETE",
-        "GET",
-        "HEAD",
-        "OPTIONS",
-        "PATCH",
-        "POST",
-        "PUT",
-        "TRACE",
-    }
-)
-"""RFC 9110 and RFC 5789; ``OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`` replaces it."""
-
 _METHOD_LIMIT = 64
 _HOST_LIMIT = 256
 _PORT_LIMIT = 65_535
