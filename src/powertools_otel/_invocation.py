@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from powertools_otel._guard import harmless
 
@@ -23,6 +23,19 @@ IMPORTED = time.time_ns()
 """When this package was imported, in ns since the epoch."""
 
 _INITIALIZED_AHEAD = frozenset({"provisioned-concurrency", "lambda-managed-instances"})
+
+
+class Interruption(NamedTuple):
+    """Why spans that are still open are sent as they are."""
+
+    error_type: str
+    """Their ``error.type``."""
+    description: str
+    """Of their status, which is ERROR."""
+    mark: str
+    """The attribute that is set to true on them."""
+    since: int
+    """Spans that began before that, in ns since the epoch, are none of this."""
 
 
 class Invocation:

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from powertools_otel import _invocation, _resource
 from powertools_otel._delivery import Delivery, protocol
@@ -22,25 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from powertools_otel._delivery import Source, Statistics
-    from powertools_otel._invocation import Invocation
+    from powertools_otel._invocation import Interruption, Invocation
     from powertools_otel._otlp import Encoding
 
 SIGNALS = ("traces", "metrics")
 _ITEMS = {"traces": "spans", "metrics": "data points"}
 _EXPORTERS = ("otlp", "otlp/stdout", "console", "none")
-
-
-class Interruption(NamedTuple):
-    """Why spans that are still open are sent as they are."""
-
-    error_type: str
-    """Their ``error.type``."""
-    description: str
-    """Of their status, which is ERROR."""
-    mark: str
-    """The attribute that is set to true on them."""
-    since: int
-    """Spans that began before that, in ns since the epoch, are none of this."""
 
 
 class Pipeline:

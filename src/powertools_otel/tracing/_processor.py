@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
-    from powertools_otel._pipeline import Interruption
+    from powertools_otel._invocation import Interruption
 
     Encode = Callable[[Sequence[ReadableSpan]], bytes]
+
+SPANS_PER_BATCH = 1_000
+"""Spans encoded together, about 500 KB: what is retried or dropped as one."""
 
 
 class BufferingProcessor(SpanProcessor):
@@ -111,16 +114,21 @@ class BufferingProcessor(SpanProcessor):
         return len(self._ended)
 
     def collect(self) -> list[Batch]:
-        """Take out what has ended, as one encoded batch."""
+        """Take out what has ended, encoded in batches of a size that receivers take."""
         spans: list[ReadableSpan] = []
         try:
             while True:
                 spans.append(self._ended.popleft())
         except IndexError:
             pass
-        if not spans:
-            return []
-        return [Batch(self._encode(spans), len(spans), resendable=True)]
+        portions = [
+            spans[at : at + SPANS_PER_BATCH]
+            for at in range(0, len(spans), SPANS_PER_BATCH)
+        ]
+        return [
+            Batch(self._encode(portion), len(portion), resendable=True)
+            for portion in portions
+        ]
 
 
 def _interrupted(span: Span, interruption: Interruption, now: int) -> ReadableSpan:

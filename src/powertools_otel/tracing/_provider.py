@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.tracing import tracer as upstream
@@ -17,7 +18,12 @@ from powertools_otel._guard import harmless, logger
 from powertools_otel.tracing import _propagation, _root, _sdk, _seams
 from powertools_otel.tracing._ids import adopt_trace_id
 from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment, segment_of
-from powertools_otel.tracing._span_scope import SEGMENT_KEY, SpanScope, attached
+from powertools_otel.tracing._span_scope import (
+    SEGMENT_KEY,
+    SpanScope,
+    attached,
+    leave_parent,
+)
 
 if TYPE_CHECKING:
     import numbers
@@ -77,8 +83,9 @@ class OTelTracingProvider(BaseProvider):
         self._keep_prefix = settings.keep_name_prefix
         self._resolved: _sdk.Resolved | None = None
         self._layer_flushes = False
-        _seams.install(upstream.Tracer)
-        _invocation.on_end(self._end_invocation)
+        _seams.install(upstream.Tracer, OTelTracingProvider)
+        pipeline.before_flush.append(self._flush_foreign)
+        pipeline.on_restart.append(leave_parent)
 
     # Powertools' interface.
 
@@ -443,11 +450,13 @@ class OTelTracingProvider(BaseProvider):
             return name
         return name[len(_PREFIX) :]
 
-    def _end_invocation(self, invocation: Invocation) -> None:
+    def _flush_foreign(self, deadline: float) -> None:
         resolved = self._resolved
         if resolved is None or resolved.ours or self._layer_flushes:
             return
-        _sdk.flush_foreign(resolved.provider, self._pipeline.bound(invocation, None))
+        left = deadline - time.monotonic()
+        if left > 0:
+            _sdk.flush_foreign(resolved.provider, left)
 
 
 def _is_upstream(frame: FrameType) -> bool:

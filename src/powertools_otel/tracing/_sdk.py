@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
@@ -16,7 +15,6 @@ from powertools_otel._guard import harmless, logger, warn_once
 from powertools_otel._version import VERSION
 from powertools_otel.tracing._ids import SystemIdGenerator
 from powertools_otel.tracing._processor import BufferingProcessor
-from powertools_otel.tracing._span_scope import SEGMENT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +126,6 @@ def own_provider(service: str | None = None) -> TracerProvider:
             span_limits=_limits(os.environ),
         )
         _processor = _attach_exporters(_ours, pipeline)
-        pipeline.on_restart.append(_detach_from_parent)
     return _ours
 
 
@@ -187,17 +184,6 @@ def _attach_exporters(
             pipeline.on_restart.append(buffering.restart)
             provider.add_span_processor(buffering)
     return buffering
-
-
-def _detach_from_parent(forked: bool) -> None:  # noqa: FBT001 - a hook
-    """In a forked process: the parent process' span is parent, but not ours to end."""
-    if not forked:
-        return
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        outside = otel_context.set_value(SEGMENT_KEY, None)
-        span = trace.NonRecordingSpan(context)
-        otel_context.attach(trace.set_span_in_context(span, outside))
 
 
 def _make_resource(pipeline: Pipeline, service: str | None) -> Resource:

@@ -27,8 +27,18 @@ if TYPE_CHECKING:
 _originals: dict[tuple[type, str], Any] = {}
 
 
-def install(tracer_class: type) -> None:
-    """Put the forks into ``tracer_class``, once; a method it lacks is passed over."""
+_provider_class: type | None = None
+
+
+def install(tracer_class: type, provider_class: type) -> None:
+    """Put the forks into ``tracer_class``, once; a method it lacks is passed over.
+
+    Args:
+        tracer_class: Powertools' Tracer.
+        provider_class: Whose instances' tracers go our way.
+    """
+    global _provider_class
+    _provider_class = provider_class
     for name, fork in _FORKS.items():
         if (tracer_class, name) not in _originals and name in vars(tracer_class):
             original = getattr(tracer_class, name)
@@ -44,10 +54,10 @@ def uninstall() -> None:
 
 
 def _ours(tracer: Any) -> OTelTracingProvider | None:
-    from powertools_otel.tracing._provider import OTelTracingProvider
-
-    provider = getattr(tracer, "provider", None)
-    return provider if isinstance(provider, OTelTracingProvider) else None
+    provider: OTelTracingProvider | None = getattr(tracer, "provider", None)
+    if _provider_class is None or not isinstance(provider, _provider_class):
+        return None
+    return provider
 
 
 def _fork_disable(original: Callable[[], None]) -> Handler:

@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 
 from powertools_otel._guard import harmless
 from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment
@@ -158,3 +159,14 @@ class SpanScope:
                 return function(*args, **kwargs)
 
         return traced  # type: ignore[return-value]
+
+
+def leave_parent(forked: bool) -> None:  # noqa: FBT001 - a hook
+    """In a forked process: the parent process' span is parent, but not ours to end."""
+    if not forked:
+        return
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        outside = otel_context.set_value(SEGMENT_KEY, None)
+        span = trace.NonRecordingSpan(context)
+        otel_context.attach(trace.set_span_in_context(span, outside))
