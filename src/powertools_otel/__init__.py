@@ -6,6 +6,8 @@ pay for the tracing SDK, and importing this package changes and registers nothin
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from powertools_otel._version import VERSION as __version__  # noqa: N811 - by convention
@@ -35,6 +37,12 @@ _HOME = {
     "single_metric": "metrics",
     "uninstall": "_install",
 }
+
+# What our Lambda layer brings along: last on the path, so that the versions in the
+# function's package or in another layer go first.
+_packages = f"{__path__[0]}/_packages"
+if os.path.isdir(_packages) and _packages not in sys.path:  # noqa: PTH112 - pathlib is slow to import
+    sys.path.append(_packages)
 
 
 def __getattr__(name: str) -> object:
