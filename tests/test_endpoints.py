@@ -214,7 +214,7 @@ def test_headers_are_sent_and_never_told(in_lambda, monkeypatch, caplog):
         receiver.fail_next(Fault(status=401, body=b"bad key: s3cr3t-key"))
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s3cr3t-key")
-        handler, tracer = make_handler()
+        handler, _ = make_handler()
         timed(handler, 0)
         timed(handler, 1)
 

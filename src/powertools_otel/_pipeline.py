@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from powertools_otel._delivery import Source, Statistics
     from powertools_otel._invocation import Interruption, Invocation
-    from powertools_otel._otlp import Encoding
+    from powertools_otel._otlp import Encoding, Protocol
 
 SIGNALS = ("traces", "metrics")
 _ITEMS = {"traces": "spans", "metrics": "data points"}
@@ -108,7 +108,7 @@ class Pipeline:
         """How the signal's data are written: protobuf or JSON."""
         return encoding(self._protocol(signal))
 
-    def _protocol(self, signal: str) -> str:
+    def _protocol(self, signal: str) -> Protocol:
         exporters = self.exporters(signal)
         if "otlp/stdout" in exporters or exporters == ("console",):
             return "http/json"

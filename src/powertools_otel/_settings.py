@@ -159,9 +159,7 @@ def _read(env: Mapping[str, str]) -> Settings:
     p = "POWERTOOLS_OTEL_"
     mega = 1024 * 1024
     unknown = {
-        name
-        for name in env
-        if name.removeprefix(p) not in {*VARIABLES, "HANDLER"}
+        name for name in env if name.removeprefix(p) not in {*VARIABLES, "HANDLER"}
     }
     for name in sorted(unknown):
         warn_once(f"setting:{name}", "%s is not a setting of powertools-otel.", name)

@@ -116,7 +116,7 @@ class _Budget:
 
 
 def _plain(value: Any, budget: _Budget, depth: int) -> Any:
-    kind: Any = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any
     if kind is str:
         return _cut(value, budget)
     if value is None or kind is bool:
@@ -134,9 +134,11 @@ def _plain(value: Any, budget: _Budget, depth: int) -> Any:
 
 
 def _composed(value: Any, budget: _Budget, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912
-    kind: Any = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any
     if issubclass(kind, dict):
-        return _guarded(value, dict.items(value), budget, depth)
+        found: dict[Any, Any] = value
+        # Not the subclass' own items(), which may do anything.
+        return _guarded(value, dict.items(found), budget, depth)
     if issubclass(kind, list | tuple | set | frozenset):
         return _guarded(value, value, budget, depth, length=len(value))
     if issubclass(kind, str):
@@ -169,7 +171,8 @@ def _composed(value: Any, budget: _Budget, depth: int) -> Any:  # noqa: C901, PL
         return _plain(value.model_dump(), budget, depth + 1)
     if hasattr(kind, "__float__") and hasattr(kind, "__add__"):
         return _plain(float(value), budget, depth)
-    if kind.__str__ is not object.__str__:
+    writes: object = kind.__str__
+    if writes is not object.__str__:
         return _cut(str(value), budget)
     attributes: dict[str, Any] | None = getattr(value, "__dict__", None)
     if type(attributes) is dict and not callable(value):

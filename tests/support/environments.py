@@ -32,10 +32,11 @@ def environment(*requirements: str, project: bool = True) -> Path:
 
     """
     pyproject = (REPOSITORY / "pyproject.toml").read_text()
+    metadata = pyproject.partition("[dependency-groups]")[0]
     arguments = list(requirements)
     if project:
         arguments += ["--editable", str(REPOSITORY)]
-    key = "\n".join([sys.version, str(REPOSITORY), pyproject, *sorted(arguments)])
+    key = "\n".join([sys.version, str(REPOSITORY), metadata, *sorted(arguments)])
     folder = CACHE / "venvs" / hashlib.sha256(key.encode()).hexdigest()[:16]
     python = folder / "bin" / "python"
     done = folder / ".complete"

@@ -141,11 +141,9 @@ def fetch_secret(name: str) -> str:
         ImportError: If boto3 is not installed (extra ``aws``).
         Exception: What Powertools' Parameters raises.
     """
-    from aws_lambda_powertools.utilities import parameters
-
-    get: Any = parameters.get_parameter if name.startswith(_SSM) else None
-    if get is not None:
-        return str(get(name.removeprefix(_SSM), decrypt=True))
+    parameters: Any = import_module("aws_lambda_powertools.utilities.parameters")
+    if name.startswith(_SSM):
+        return str(parameters.get_parameter(name.removeprefix(_SSM), decrypt=True))
     return str(parameters.get_secret(name))
 
 

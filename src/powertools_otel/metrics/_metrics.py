@@ -61,7 +61,7 @@ class Metrics(PowertoolsMetrics):
                 metadata_set=self._metadata,
             )
             # Shared as the values are.
-            provider._seen = self._seen  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            provider._seen = self._seen  # noqa: SLF001 - our own class
         else:
             _apply(provider, service, namespace, function_name)
         self.provider = provider

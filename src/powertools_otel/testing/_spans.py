@@ -15,7 +15,7 @@ from powertools_otel.tracing import _sdk
 from powertools_otel.tracing._ids import SystemIdGenerator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 
 class CapturedSpans:
@@ -81,7 +81,7 @@ class CapturedSpans:
 
 
 @contextmanager
-def capture_spans() -> Iterator[CapturedSpans]:
+def capture_spans() -> Generator[CapturedSpans]:
     """Keep all spans in memory for the time of a ``with`` block; send none.
 
     Works for tracers made before, at import, and disabled ones: a test needs neither

@@ -106,7 +106,7 @@ def resolve(explicit: Any, service: str | None, *, set_global: bool) -> Resolved
     if explicit is not None:
         return Resolved(_tracer(explicit), explicit, ours=explicit is _ours)
     existing = trace.get_tracer_provider()
-    if _exports(existing):
+    if _exports(existing) and not _is_forgotten(existing):
         return Resolved(_tracer(existing), existing, ours=existing is _ours)
     provider = own_provider(service)
     if set_global and isinstance(existing, trace.ProxyTracerProvider):
@@ -145,6 +145,13 @@ def _tracer(provider: Any) -> OTelTracer:
         SCOPE, VERSION, schema_url=_resource.SCHEMA_URL
     )
     return tracer
+
+
+def _is_forgotten(provider: Any) -> bool:
+    """Whether it is one of ours from before :func:`forget`; its exporter is closed."""
+    return provider is not _ours and isinstance(
+        getattr(provider, "resource", None), _SharedResource
+    )
 
 
 def _exports(provider: Any) -> bool:

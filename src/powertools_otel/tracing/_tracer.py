@@ -58,7 +58,7 @@ class Tracer(upstream.Tracer):
         if not self.disabled and callable(warm_up):
             warm_up()
 
-    provider: OTelTracingProvider
+    provider: OTelTracingProvider  # pyright: ignore[reportIncompatibleVariableOverride]  # narrower
 
     @override
     def put_annotation(self, key: str, value: str | float | numbers.Number) -> None:
