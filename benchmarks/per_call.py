@@ -15,15 +15,23 @@ CALLS = 2_000
 
 def spans(rounds: int) -> dict[str, list[float]]:
     """us for a bare SDK span and for ``capture_method``."""
-    os.environ["LAMBDA_TASK_ROOT"] = "/var/task"
-    os.environ["POWERTOOLS_OTEL_RETENTION_ITEMS"] = str(10 * CALLS)
-    from powertools_otel import Tracer
-    from powertools_otel.tracing import _sdk
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
 
-    tracer = Tracer(service="s", auto_patch=False)
-    sdk_tracer = _sdk.own_provider().get_tracer("bare")
-    buffer = _sdk.buffer()
-    assert buffer is not None
+    from powertools_otel import OTelTracingProvider, Tracer
+    from powertools_otel.tracing._processor import BufferingProcessor
+
+    # Buffered as ever, and never sent: what is measured is the calls.
+    buffer = BufferingProcessor(lambda _: b"", 10 * CALLS, lambda _: True)
+    provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
+    provider.add_span_processor(buffer)
+    tracer = Tracer(
+        service="s",
+        disabled=False,
+        auto_patch=False,
+        provider=OTelTracingProvider(provider),
+    )
+    sdk_tracer = provider.get_tracer("bare")
 
     @tracer.capture_method(capture_response=False)
     def captured() -> int:
@@ -50,9 +58,15 @@ def metrics(rounds: int) -> dict[str, list[float]]:
     """us per metric, from the call to its share of the encoded flush."""
     from aws_lambda_powertools.metrics import EphemeralMetrics
 
-    from powertools_otel import OTelMetricsProvider
+    from powertools_otel import OTelMetricsProvider, _pipeline
+    from powertools_otel._otlp._model import Resource
+    from powertools_otel._otlp._protobuf import encode_metrics
     from powertools_otel.metrics import _sink
+    from powertools_otel.metrics._store import MetricStore
 
+    outlet = _sink.Outlet(MetricStore())
+    _sink.use(outlet)
+    resource = Resource(_pipeline.get().resource("s"), "")
     emf = EphemeralMetrics(namespace="n", service="s")
     otel = OTelMetricsProvider(namespace="n", service="s")
     instruments = _Instruments()
@@ -68,7 +82,7 @@ def metrics(rounds: int) -> dict[str, list[float]]:
     def by_ours() -> None:
         add(otel)
         otel.flush_metrics()
-        _sink.discard()
+        encode_metrics(resource, outlet.store.collect())
 
     samples: dict[str, list[float]] = {
         "EMF to /dev/null": [],

@@ -9,7 +9,9 @@ from powertools_otel._settings import VARIABLES, Settings
 
 HERE = Path(__file__).parent.parent
 README = (HERE / "README.md").read_text()
-ROW = re.compile(r"^\| `POWERTOOLS_OTEL_(\w+)` \| `?([^|`]*)`? \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| `POWERTOOLS_OTEL_(\w+)` \| `?([^|`]*)`? \| (.+) \|$", re.MULTILINE
+)
 
 
 def as_text(value):

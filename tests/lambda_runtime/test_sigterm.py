@@ -173,7 +173,9 @@ def test_at_random_points_nothing_hangs_and_nothing_is_counted_twice(
     lost = last.result["spans"]["dropped"] + last.result["spans"]["unknown"]
     assert len(by_id) == invocations * 5
     assert lost == 0
-    assert sum(value for value, _ in receiver.points("Orders")) == invocations
+    counted = sum(value for value, _ in receiver.points("Orders"))
+    unknown = last.result["points"]["dropped"] + last.result["points"]["unknown"]
+    assert invocations - unknown <= counted <= invocations
 
 
 def test_at_random_points_the_process_ends_in_time(function, receiver, long):

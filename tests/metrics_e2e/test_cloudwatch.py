@@ -239,31 +239,6 @@ def test_one_name_has_one_unit_in_a_request(function, running, invoke):
     assert units == {"Orders": "Count", "Latency": "Seconds"}
 
 
-ACCEPTED_TIMES_ONLY = {
-    "processors": {
-        "filter/accepted": {
-            "metrics": {
-                "datapoint": [
-                    'datapoint.time < Now() - Duration("335h")',
-                    'datapoint.time > Now() + Duration("115m")',
-                ]
-            }
-        }
-    },
-    "service": {
-        "pipelines": {
-            "metrics": {
-                "processors": [
-                    "memory_limiter",
-                    "filter/accepted",
-                    "transform/mark",
-                    "groupbyattrs",
-                    "transform/emf",
-                ]
-            }
-        }
-    },
-}
 """Leaves out what CloudWatch Logs refuses: older than 14 days, over 2 hours ahead."""
 
 
@@ -289,7 +264,7 @@ HOUR_MS = 3_600_000
 def test_times_that_cloudwatch_refuses_can_be_left_out(command, send_to, invoke):
     """As CloudWatch does with EMF: they are skipped, and everything else arrives."""
     now_ms = int(time.time() * 1000)
-    with gateway.running(command, ACCEPTED_TIMES_ONLY) as running:
+    with gateway.running(command) as running:
         send_to(running.endpoint, **LIKE_EMF)
         handler = late_handler(
             [
