@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -136,7 +136,7 @@ def _plain(value: Any, budget: _Budget, depth: int) -> Any:
 def _composed(value: Any, budget: _Budget, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912
     kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any
     if issubclass(kind, dict):
-        found: dict[Any, Any] = value
+        found = cast("dict[Any, Any]", value)
         # Not the subclass' own items(), which may do anything.
         return _guarded(value, dict.items(found), budget, depth)
     if issubclass(kind, list | tuple | set | frozenset):

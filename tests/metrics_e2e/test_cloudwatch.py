@@ -239,9 +239,6 @@ def test_one_name_has_one_unit_in_a_request(function, running, invoke):
     assert units == {"Orders": "Count", "Latency": "Seconds"}
 
 
-"""Leaves out what CloudWatch Logs refuses: older than 14 days, over 2 hours ahead."""
-
-
 def late_handler(times_ms):
     metrics = Metrics(namespace="Shop", service="orders")
 

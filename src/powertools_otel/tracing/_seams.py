@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from powertools_otel import _invocation
 from powertools_otel._guard import harmless
@@ -169,7 +169,7 @@ def _note_response(response: Any) -> None:
     if not issubclass(type(response), dict):
         return
     with harmless("read the response's status"):
-        answer: dict[str, Any] = response
+        answer = cast("dict[str, Any]", response)
         status = dict.get(answer, "statusCode")
         segment = _current_segment()
         if segment is None or status is None or isinstance(status, bool):
