@@ -138,7 +138,7 @@ def _composed(value: Any, budget: _Budget, depth: int) -> Any:  # noqa: C901, PL
     if issubclass(kind, dict):
         found = cast("dict[Any, Any]", value)
         # Not the subclass' own items(), which may do anything.
-        return _guarded(value, dict.items(found), budget, depth)
+        return _guarded(value, dict[Any, Any].items(found), budget, depth)
     if issubclass(kind, list | tuple | set | frozenset):
         return _guarded(value, value, budget, depth, length=len(value))
     if issubclass(kind, str):

@@ -170,7 +170,7 @@ def _note_response(response: Any) -> None:
         return
     with harmless("read the response's status"):
         answer = cast("dict[str, Any]", response)
-        status = dict.get(answer, "statusCode")
+        status = dict[str, Any].get(answer, "statusCode")
         segment = _current_segment()
         if segment is None or status is None or isinstance(status, bool):
             return
