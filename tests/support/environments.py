@@ -22,6 +22,9 @@ CACHE = (
 
 
 @functools.cache
+PROJECT = "powertools-otel"
+
+
 def environment(*requirements: str, project: bool = True) -> Path:
     """Make or find an environment with these distributions; return its interpreter.
 
@@ -33,9 +36,12 @@ def environment(*requirements: str, project: bool = True) -> Path:
     """
     pyproject = (REPOSITORY / "pyproject.toml").read_text()
     metadata = pyproject.partition("[dependency-groups]")[0]
-    arguments = list(requirements)
+    own = [each for each in requirements if each.startswith(PROJECT)]
+    arguments = [each for each in requirements if each not in own]
     if project:
-        arguments += ["--editable", str(REPOSITORY)]
+        # pip would look for an extra of this package in the index.
+        extras = own[0].removeprefix(PROJECT) if own else ""
+        arguments += ["--editable", f"{REPOSITORY}{extras}"]
     key = "\n".join([sys.version, str(REPOSITORY), metadata, *sorted(arguments)])
     folder = CACHE / "venvs" / hashlib.sha256(key.encode()).hexdigest()[:16]
     python = folder / "bin" / "python"

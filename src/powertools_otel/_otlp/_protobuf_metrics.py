@@ -21,6 +21,7 @@ from powertools_otel._otlp._shared import (
     bounded,
     low_bits,
     plain_number,
+    remember_by_identity,
 )
 from powertools_otel._otlp._wire import (
     ONE_BYTE,
@@ -131,7 +132,7 @@ def _histogram_point(point: HistogramPoint) -> bytes:
         _unsigned(0x21, point.count),
         _optional(0x29, point.sum),
         _packed_fixed64(b"\x32", point.bucket_counts),
-        _packed_doubles(b"\x3a", point.bounds),
+        _bounds(point.bounds),
         _optional(0x59, point.min),
         _optional(0x61, point.max),
     ]
@@ -231,6 +232,18 @@ def _packed_fixed64(tag: bytes, values: Sequence[int]) -> bytes:
     except StructError:
         values = [bounded(value, 0, UINT64_MAX) for value in values]
         return field(tag, pack(f"<{len(values)}Q", *values))
+
+
+def _bounds(bounds: Sequence[float]) -> bytes:
+    """``explicit_bounds``; those that cannot change are the same for many points."""
+    if type(bounds) is tuple:
+        return _remembered_bounds(bounds)
+    return _packed_doubles(b"\x3a", bounds)
+
+
+@remember_by_identity
+def _remembered_bounds(bounds: tuple[float, ...]) -> bytes:
+    return _packed_doubles(b"\x3a", bounds)
 
 
 def _packed_doubles(tag: bytes, values: Sequence[float]) -> bytes:
