@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+PROJECT = "powertools-otel"
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "powertools-otel"
@@ -22,9 +23,6 @@ CACHE = (
 
 
 @functools.cache
-PROJECT = "powertools-otel"
-
-
 def environment(*requirements: str, project: bool = True) -> Path:
     """Make or find an environment with these distributions; return its interpreter.
 
