@@ -236,7 +236,7 @@ def _packed_fixed64(tag: bytes, values: Sequence[int]) -> bytes:
 
 def _bounds(bounds: Sequence[float]) -> bytes:
     """``explicit_bounds``; those that cannot change are the same for many points."""
-    if type(bounds) is tuple:
+    if isinstance(bounds, tuple):
         return _remembered_bounds(bounds)
     return _packed_doubles(b"\x3a", bounds)
 

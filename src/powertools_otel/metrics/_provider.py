@@ -28,7 +28,13 @@ from powertools_otel._guard import harmless, warn_once
 from powertools_otel._invocation import unwrap
 from powertools_otel._settings import Settings
 from powertools_otel.metrics import _handler, _publishing, _sink
-from powertools_otel.metrics._buffer import EMF_LIMIT, FLOOD, add_value, as_text
+from powertools_otel.metrics._buffer import (
+    EMF_LIMIT,
+    FLOOD,
+    add_value,
+    as_text,
+    values_of,
+)
 from powertools_otel.metrics._exemplars import notice
 from powertools_otel.metrics._single import SingleMetric
 from powertools_otel.metrics._streams import KINDS, Streams
@@ -145,7 +151,7 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         self._notices = self._outlet.exemplars != "always_off"
         # Re-entrant: a signal handler of the function may flush as well.
         self._publishing = threading.RLock()
-        self._rescued = False
+        self._rescued: list[tuple[str, dict[str, Any], int]] = []
 
     @override
     def add_metric(
@@ -299,7 +305,8 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
                 ``raise_on_empty_metrics`` is set, or there is no namespace.
         """
         with self._publishing:
-            rescued, self._rescued = self._rescued, False
+            rescued = bool(self._rescued)
+            self._return_late_values()
             if rescued and not self.metric_set:
                 self.clear_metrics()
             elif not raise_on_empty_metrics and not self.metric_set:
@@ -379,11 +386,34 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         try:
             taken = dict(self.metric_set)
             self.metric_set.clear()
-            if taken and not is_metrics_disabled():
-                self._rescued = True
-                self._record(self._flush(taken))
+            if is_metrics_disabled():
+                return
+            rescued = [(n, m, len(values_of(m))) for n, m in taken.items()]
+            recorded = {
+                name: {**metric, "Value": list(values_of(metric))[:count]}
+                for name, metric, count in rescued
+            }
+            if recorded:
+                try:
+                    self._record(self._flush(recorded))
+                except SchemaValidationError:
+                    self.metric_set.update(taken)  # for the function to hear of
+                    return
+                self._rescued += rescued
         finally:
             self._publishing.release()
+
+    def _return_late_values(self) -> None:
+        """Put back what was added to rescued entries after they had been recorded.
+
+        A thread, or what a signal interrupted, may have been about to append to one.
+        """
+        rescued, self._rescued = self._rescued, []
+        for name, metric, count in rescued:
+            late = values_of(metric)[count:]
+            if late:
+                entry = self.metric_set.setdefault(name, {**metric, "Value": []})
+                entry["Value"][:0] = late
 
     def _flush(
         self,
