@@ -102,11 +102,14 @@ class OTelSegment(BaseSegment):
                 logger.debug("An annotation without a key was left out")
                 return
             name = _values.clean(name)
-            span = self.span
-            span.set_attribute(name, _values.attribute(value, self._limit))
-            if name not in self._annotations:
+            written = _values.attribute(value, self._limit)
+            if name in self._annotations:
+                self.span.set_attribute(name, written)
+            else:
                 self._annotations = (*self._annotations, name)
-                span.set_attribute(ANNOTATIONS, self._annotations)
+                self.span.set_attributes(
+                    {name: written, ANNOTATIONS: self._annotations}
+                )
 
     @override
     def put_metadata(
