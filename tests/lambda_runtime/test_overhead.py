@@ -27,7 +27,8 @@ def loop():
     loop = Loop()
     _follow(pipeline, loop)
     _watch(pipeline, loop, Sentinel(), observed=True)
-    return loop
+    yield loop
+    loop.waits()  # the last invocation is over: nothing is watched any more
 
 
 def test_at_most_30_us_an_invocation(loop):
