@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from powertools_otel._invocation import Interruption, Invocation
     from powertools_otel._otlp import Encoding, Protocol
 
-SIGNALS = ("traces", "metrics")
 _ITEMS = {"traces": "spans", "metrics": "data points"}
 _EXPORTERS = ("otlp", "otlp/stdout", "console", "none")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from powertools_otel import _invocation
 from powertools_otel._guard import harmless
 from powertools_otel.tracing import _seams
+from powertools_otel.tracing._span_scope import SpanScope
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +34,7 @@ class LateHandler:
 
     def in_subsegment(self, name: str | None = None, **options: Any) -> LateHandler:
         """As the provider's; to be used in one ``with`` statement."""
-        self._span = _seams.SpanScope(
+        self._span = SpanScope(
             self._provider, name, options.get("namespace"), private=None
         )
         return self

@@ -21,7 +21,6 @@ from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment, segment_of
 from powertools_otel.tracing._span_scope import (
     SEGMENT_KEY,
     SpanScope,
-    attached,
     leave_parent,
 )
 
@@ -478,6 +477,3 @@ def _with_remote(base: Context, remote: _propagation.RemoteContext) -> Context:
         for key, value in remote.baggage.items():
             context = baggage.set_baggage(key, value, context)
     return context
-
-
-__all__ = ["OTelTracingProvider", "attached"]

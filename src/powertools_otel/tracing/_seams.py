@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from powertools_otel import _invocation
 from powertools_otel._guard import harmless
-from powertools_otel.tracing._span_scope import SpanScope, attached
+from powertools_otel.tracing._span_scope import attached
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -366,5 +366,3 @@ _FORKS: dict[str, Callable[[Any], Handler]] = {
     "capture_method": _fork_method,
     "ignore_endpoint": _fork_ignore_endpoint,
 }
-
-__all__ = ["SpanScope", "install", "uninstall"]
