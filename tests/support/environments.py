@@ -80,7 +80,14 @@ def _make(folder: Path, python: Path, arguments: list[str]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    # uv trusts its own certificates unless told to trust the system's, as pip may be.
+    made = subprocess.run(
+        command,
+        env={"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true", **os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if made.returncode:
         message = f"{command} failed:\n{made.stdout}\n{made.stderr}"
         raise RuntimeError(message)
