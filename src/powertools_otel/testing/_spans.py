@@ -10,7 +10,6 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from powertools_otel._version import VERSION
 from powertools_otel.tracing import _sdk
 from powertools_otel.tracing._ids import SystemIdGenerator
 
@@ -95,9 +94,7 @@ def capture_spans() -> Generator[CapturedSpans]:
     )
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     before = _sdk.override
-    _sdk.override = _sdk.Resolved(
-        provider.get_tracer(_sdk.SCOPE, VERSION), provider, ours=True
-    )
+    _sdk.override = _sdk.resolved(provider, ours=True)
     try:
         yield CapturedSpans(exporter)
     finally:

@@ -20,8 +20,10 @@ from powertools_otel.tracing._ids import adopt_trace_id
 from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment, segment_of
 from powertools_otel.tracing._span_scope import (
     SEGMENT_KEY,
+    SPAN_KEY,
     SpanScope,
     leave_parent,
+    with_segment,
 )
 
 if TYPE_CHECKING:
@@ -194,11 +196,8 @@ class OTelTracingProvider(BaseProvider):
     def set_trace_entity(self, trace_entity: OTelSegment) -> None:
         """Make a segment the current one in this thread, as X-Ray users do."""
         with harmless("set the current span"):
-            otel_context.attach(
-                otel_context.set_value(
-                    SEGMENT_KEY, trace_entity, set_span_in_context(trace_entity.span)
-                )
-            )
+            current = otel_context.get_current()
+            otel_context.attach(with_segment(current, trace_entity, trace_entity.span))
 
     def clear_trace_entities(self) -> None:
         """Leave no span current in this thread."""
@@ -286,15 +285,14 @@ class OTelTracingProvider(BaseProvider):
             )
         else:
             base = current
-            span = resolved.tracer.start_span(
+            span = resolved.spans.start_span(
                 self._name(name), current, _kind(namespace)
             )
             segment = OTelSegment(span, self._limit, self._redact)
         segment.invocation = invocation
         if invocation is not None and invocation.root is None:
             invocation.root = segment
-        context = otel_context.set_value(SEGMENT_KEY, segment, base)
-        return segment, set_span_in_context(span, context), opened
+        return segment, with_segment(base, segment, span), opened
 
     def _begin_outer(
         self,
@@ -317,7 +315,7 @@ class OTelTracingProvider(BaseProvider):
                 # A layer's or the application's own span: who opened it, flushes.
                 self._layer_flushes = not resolved.ours
             if local or handler is None:
-                span = resolved.tracer.start_span(
+                span = resolved.spans.start_span(
                     self._name(name), current, _kind(namespace)
                 )
                 return OTelSegment(span, self._limit, self._redact), span, current
@@ -365,7 +363,7 @@ class OTelTracingProvider(BaseProvider):
         segment = OTelSegment(span, self._limit, self._redact)
         if consumer is None:
             return segment, span, base
-        segment.inner = inner = resolved.tracer.start_span(
+        segment.inner = inner = resolved.spans.start_span(
             consumer.name,
             set_span_in_context(span, base),
             SpanKind.CONSUMER,
@@ -391,7 +389,7 @@ class OTelTracingProvider(BaseProvider):
         name: str,
         base: Context,
         kind: SpanKind,
-        attributes: Mapping[str, Any] | None,
+        attributes: dict[str, Any] | None,
         invocation: Invocation | None,
     ) -> Span:
         """Start a span without a local parent, in the trace it belongs to."""
@@ -402,8 +400,8 @@ class OTelTracingProvider(BaseProvider):
             adopted = invocation.root.span.get_span_context().trace_id
         if adopted and resolved.ours and remote.parent is None:
             with adopt_trace_id(adopted):
-                return resolved.tracer.start_span(name, base, kind, attributes, links)
-        return resolved.tracer.start_span(name, base, kind, attributes, links)
+                return resolved.spans.start_span(name, base, kind, attributes, links)
+        return resolved.spans.start_span(name, base, kind, attributes, links)
 
     def _remote(self, invocation: Invocation | None) -> _propagation.RemoteContext:
         """What the event or Lambda says of the caller's trace, found out once."""
@@ -433,10 +431,13 @@ class OTelTracingProvider(BaseProvider):
         if not self.enabled:
             return None
         context = otel_context.get_current()
-        span = trace.get_current_span(context)
+        span = context.get(SPAN_KEY)
         segment = context.get(SEGMENT_KEY)
-        if isinstance(segment, OTelSegment) and span in (segment.span, segment.inner):
+        if isinstance(segment, OTelSegment) and (
+            span is segment.span or (span is segment.inner and span is not None)
+        ):
             return segment
+        span = trace.get_current_span(context)
         if ours or not span.is_recording():
             logger.debug("No span is current: nothing to annotate or end")
             return None

@@ -14,6 +14,7 @@ from powertools_otel import _pipeline, _resource
 from powertools_otel._guard import harmless, logger, warn_once
 from powertools_otel._version import VERSION
 from powertools_otel.tracing._ids import SystemIdGenerator
+from powertools_otel.tracing._light_span import LightTracer
 from powertools_otel.tracing._processor import BufferingProcessor
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SCOPE = "powertools_otel"
 _INSTANCE = "service.instance.id"
+_SPANS_ARE_COUNTED = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"
 _LIMITS = tuple(
     f"OTEL_{scope}_LIMIT"
     for scope in (
@@ -44,7 +46,9 @@ class Resolved(NamedTuple):
     """The decision where spans come from."""
 
     tracer: OTelTracer
-    """Begins the spans."""
+    """Of the provider."""
+    spans: LightTracer
+    """Begins its spans, sooner where the provider is ours."""
     provider: Any
     """The TracerProvider behind it."""
     ours: bool
@@ -104,14 +108,29 @@ def resolve(explicit: Any, service: str | None, *, set_global: bool) -> Resolved
         set_global: Whether ours may become the global one.
     """
     if explicit is not None:
-        return Resolved(_tracer(explicit), explicit, ours=explicit is _ours)
+        return resolved(explicit, ours=explicit is _ours)
     existing = trace.get_tracer_provider()
     if _exports(existing) and not _is_forgotten(existing):
-        return Resolved(_tracer(existing), existing, ours=existing is _ours)
+        return resolved(existing, ours=existing is _ours)
     provider = own_provider(service)
     if set_global and isinstance(existing, trace.ProxyTracerProvider):
         trace.set_tracer_provider(provider)
-    return Resolved(_tracer(provider), provider, ours=True)
+    return resolved(provider, ours=True)
+
+
+def resolved(provider: Any, *, ours: bool) -> Resolved:
+    """The decision for a provider.
+
+    Args:
+        provider: The TracerProvider.
+        ours: Whether we made it.
+    """
+    tracer: OTelTracer = provider.get_tracer(
+        SCOPE, VERSION, schema_url=_resource.SCHEMA_URL
+    )
+    counted = os.environ.get(_SPANS_ARE_COUNTED, "").strip().lower()
+    lightens = ours and counted in ("", "false")
+    return Resolved(tracer, LightTracer(tracer, lightens=lightens), provider, ours)
 
 
 def own_provider(service: str | None = None) -> TracerProvider:
@@ -138,13 +157,6 @@ def forget() -> None:
     """Drop our TracerProvider, for tests; the global one is not ours to drop."""
     global _ours, _processor, override
     _ours = _processor = override = None
-
-
-def _tracer(provider: Any) -> OTelTracer:
-    tracer: OTelTracer = provider.get_tracer(
-        SCOPE, VERSION, schema_url=_resource.SCHEMA_URL
-    )
-    return tracer
 
 
 def _is_forgotten(provider: Any) -> bool:

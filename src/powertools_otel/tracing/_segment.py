@@ -12,8 +12,9 @@ from opentelemetry.trace import Status, StatusCode
 from typing_extensions import Self, override
 
 from powertools_otel import _values
-from powertools_otel._guard import harmless, logger
+from powertools_otel._guard import harmless, logger, note
 from powertools_otel.tracing._errors import exception_event
+from powertools_otel.tracing._light_span import LightSpan
 
 if TYPE_CHECKING:
     import numbers
@@ -68,6 +69,7 @@ class OTelSegment(BaseSegment):
         "_ended",
         "_limit",
         "_metadata",
+        "_put",
         "_redact",
         "detach",
         "error_captured",
@@ -83,6 +85,8 @@ class OTelSegment(BaseSegment):
         redact: Callable[[str, Any], Any] | None = None,
     ) -> None:
         self.span = span
+        # Ours take what is fit for OTLP without another look.
+        self._put = span.put if isinstance(span, LightSpan) else span.set_attributes
         self.inner: Span | None = None
         self.invocation: Invocation | None = None
         self.detach: Callable[[], None] | None = None
@@ -96,7 +100,7 @@ class OTelSegment(BaseSegment):
     @override
     def put_annotation(self, key: str, value: str | float | numbers.Number) -> None:
         """Set the attribute ``key``, and name it among the annotations."""
-        with harmless("put an annotation"):
+        try:
             name = key if type(key) is str else str(key)
             if not name:
                 logger.debug("An annotation without a key was left out")
@@ -104,12 +108,12 @@ class OTelSegment(BaseSegment):
             name = _values.clean(name)
             written = _values.attribute(value, self._limit)
             if name in self._annotations:
-                self.span.set_attribute(name, written)
+                self._put({name: written})
             else:
                 self._annotations = (*self._annotations, name)
-                self.span.set_attributes(
-                    {name: written, ANNOTATIONS: self._annotations}
-                )
+                self._put({name: written, ANNOTATIONS: self._annotations})
+        except Exception as error:  # noqa: BLE001 - ours stay ours
+            note("put an annotation", error)
 
     @override
     def put_metadata(
@@ -131,10 +135,8 @@ class OTelSegment(BaseSegment):
                 self._metadata = {}
             entries = self._metadata.setdefault(space, {})
             entries[_values.clean(name)] = _values.plain(value, self._limit)
-            self.span.set_attribute(
-                METADATA + _values.clean(space),
-                _values.object_to_json(entries, self._limit),
-            )
+            written = _values.object_to_json(entries, self._limit)
+            self._put({METADATA + _values.clean(space): written})
 
     @override
     def add_exception(
@@ -200,11 +202,13 @@ class OTelSegment(BaseSegment):
         if self._ended:
             return
         self._ended = True
-        end_ns = None if end_time is None else int(end_time * 1e9)
-        with harmless("end a span"):
+        try:
+            end_ns = None if end_time is None else int(end_time * 1e9)
             if self.inner is not None:
                 self.inner.end(end_ns)
             self.span.end(end_ns)
+        except Exception as error:  # noqa: BLE001 - ours stay ours
+            note("end a span", error)
         if self.detach is not None:
             self.detach()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from powertools_otel._guard import harmless
+from powertools_otel._guard import note
 from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment
 
 if TYPE_CHECKING:
@@ -17,12 +17,22 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
     from powertools_otel.tracing._provider import OTelTracingProvider
 
     F = TypeVar("F", bound=Callable[..., Any])
 
 SEGMENT_KEY = otel_context.create_key("powertools-otel-segment")
+SPAN_KEY = next(
+    iter(trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context()))
+)
+"""Where the API keeps the current span, which it tells nobody."""
+
+
+def with_segment(base: Context, segment: OTelSegment, span: Span) -> Context:
+    """``base`` with the segment and its span as the current ones, copied once."""
+    return otel_context.Context({**base, SEGMENT_KEY: segment, SPAN_KEY: span})
 
 
 class attached:  # noqa: N801 - a context manager, used as a statement
@@ -88,9 +98,11 @@ class SpanScope:
         self._segment: OTelSegment | None = None
 
     def __enter__(self) -> OTelSegment:
-        begun = None
-        with harmless("begin a span"):
+        try:
             begun = self._provider.begin(self._name, self._namespace)
+        except Exception as error:  # noqa: BLE001 - ours stay ours
+            note("begin a span", error)
+            begun = None
         if begun is None:
             return NO_SEGMENT
         segment, context, self._invocation = begun
