@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,7 +79,7 @@ class OTelTracingProvider(BaseProvider):
         self._settings = settings
         self._explicit = tracer_provider
         self._redact = redact
-        self._extract_context = extract_context
+        self._roots = _root.Roots(settings, os.environ, extract_context)
         self._set_global = settings.set_global if set_global is None else set_global
         self._limit = settings.payload_limit
         self._keep_prefix = settings.keep_name_prefix
@@ -344,7 +345,7 @@ class OTelTracingProvider(BaseProvider):
         name: str | None,
     ) -> tuple[OTelSegment, Span, Context]:
         """Begin the span that stands for the invocation, and its CONSUMER child."""
-        root = _root.describe(invocation, handler, self._settings, self._name(name))
+        root = self._roots.describe(invocation, handler, self._name(name))
         links = remote.links
         consumer = root.consumer
         if remote.dropped_links:
@@ -406,13 +407,11 @@ class OTelTracingProvider(BaseProvider):
     def _remote(self, invocation: Invocation | None) -> _propagation.RemoteContext:
         """What the event or Lambda says of the caller's trace, found out once."""
         if invocation is None:
-            return _root.remote_context(None, self._settings, None)
+            return self._roots.remote_context(None)
         if invocation.remote is None:
             invocation.remote = _propagation.NOTHING
             with harmless("find the caller's trace"):
-                invocation.remote = _root.remote_context(
-                    invocation, self._settings, self._extract_context
-                )
+                invocation.remote = self._roots.remote_context(invocation)
         remote: _propagation.RemoteContext = invocation.remote
         return remote
 

@@ -43,6 +43,8 @@ def is_state_machine_task(event: Mapping[str, Any]) -> bool:
 
 
 def _is_context_object(candidate: Mapping[str, Any]) -> bool:
+    if candidate.keys().isdisjoint(_CONTEXT_OBJECT):
+        return False  # which is what nearly every event gets
     members = [mapping(candidate.get(name)) for name in _CONTEXT_OBJECT]
     return any(
         isinstance(name := member.get("Id"), str) and ":states:" in name[:TEXT_LIMIT]
