@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from powertools_otel._delivery._steps import Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from powertools_otel._delivery._steps import Steps
     from powertools_otel._delivery._stream import Stream
 
@@ -39,7 +42,7 @@ class Answer:
         """Whether any byte has arrived."""
         self.status = 0
         """The status, once the head is complete."""
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] = {}
         self.body = b""
         self.reusable = False
         """Whether the connection can serve another request."""
@@ -175,7 +178,9 @@ def _chunk_size(line: bytes) -> int:
     raise ProtocolError(_MALFORMED_CHUNKS)
 
 
-def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
+# An environment that is busy gets the same head many times a second.
+@lru_cache(maxsize=4)
+def _parse_head(head: bytes) -> tuple[str, int, Mapping[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     status = rest[:3]

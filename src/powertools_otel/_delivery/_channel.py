@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from powertools_otel._delivery._batch import Statistics
 from powertools_otel._delivery._breaker import Breaker
 from powertools_otel._delivery._clock import now
-from powertools_otel._delivery._outcome import Outcome
+from powertools_otel._delivery._outcome import DELIVERED, Outcome
 from powertools_otel._delivery._queue import Queue
 from powertools_otel._guard import logger
 
@@ -80,8 +80,8 @@ class Channel:
 
     def statistics(self) -> Statistics:
         """Where everything recorded is."""
-        kept = sum(batch.items for batch in self._awaiting if self._may_resend(batch))
-        tentative = sum(batch.items for batch in self._awaiting) - kept
+        kept = _items(self._may_be_resent(self._awaiting))
+        tentative = _items(self._awaiting) - kept
         kept += self._queue.items
         return Statistics(
             recorded=sum(source.recorded for source in self._sources),
@@ -185,8 +185,10 @@ class Channel:
 
     def _stop_waiting(self) -> None:
         """Give up a late answer: what may be sent again is, the rest is unknown."""
+        if not self._awaiting:
+            return
         batches, self._awaiting = self._awaiting, []
-        kept = [batch for batch in batches if self._may_resend(batch)]
+        kept = self._may_be_resent(batches)
         self._unknown += _items(batches) - _items(kept)
         self._queue.put_back(kept)
 
@@ -199,7 +201,7 @@ class Channel:
             self._note(failed, time.monotonic() - started)
             return failed
         batches = self._next_batches()
-        resendable = all(self._may_resend(batch) for batch in batches)
+        resendable = len(self._may_be_resent(batches)) == len(batches)
         body = self._encoding.frame(self.signal, [batch.body for batch in batches])
         try:
             outcome = yield from transport.exchange(body, bound, resendable=resendable)
@@ -226,6 +228,8 @@ class Channel:
 
     def _adapt(self, outcome: Outcome, batches: Sequence[Batch]) -> Outcome:
         """Make requests smaller that are too large, for the endpoint or for the time."""
+        if outcome is DELIVERED and self._limit == self._ceiling:
+            return outcome  # as nearly all are
         size = sum(len(batch.body) for batch in batches)
         if outcome.too_large and len(batches) > 1:
             self._limit = self._ceiling = size // 2
@@ -269,12 +273,14 @@ class Channel:
         elif outcome.pending:
             self._awaiting = list(batches)
         else:
-            kept = [batch for batch in batches if self._may_resend(batch)]
+            kept = self._may_be_resent(batches)
             self._unknown += items - _items(kept)
             self._queue.put_back(kept)
 
     def _limit_retention(self) -> None:
         """Drop the oldest until what is kept is within the settings."""
+        if not self._queue and not self._awaiting:
+            return
         items, size = self._settings.retention_items, self._settings.retention_bytes
         waiting = _items(self._awaiting)
         waiting_size = sum(len(batch.body) for batch in self._awaiting)
@@ -294,8 +300,11 @@ class Channel:
             size,
         )
 
-    def _may_resend(self, batch: Batch) -> bool:
-        return batch.resendable or self._settings.resend_unknown
+    def _may_be_resent(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """Those of the batches of which a second copy does no harm."""
+        if self._settings.resend_unknown:
+            return batches
+        return [batch for batch in batches if batch.resendable]
 
     def _warn(self, about: str, message: str, *args: object) -> None:
         """Say something once, and not too much: an outage shall not fill the log."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from powertools_otel._delivery import _resolve
 from powertools_otel._delivery._steps import WRITE, Wait
-from powertools_otel._delivery._stream import Stream, send_all
+from powertools_otel._delivery._stream import Stream, send_now, send_rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -141,7 +141,8 @@ def _tunnel(stream: Stream, target: Target, proxy: Proxy) -> Steps[None]:
     ]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    yield from send_all(stream, ["\r\n".join([*lines, "", ""]).encode("ascii")])
+    head = "\r\n".join([*lines, "", ""]).encode("ascii")
+    yield from send_rest(stream, send_now(stream, [head]))
     answer = Answer(head_only=True)
     yield from answer.read(stream)
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's classes of statuses

@@ -15,8 +15,8 @@ from powertools_otel._delivery._answer import Answer, ProtocolError
 from powertools_otel._delivery._clock import elapsed, now
 from powertools_otel._delivery._establish import Opening
 from powertools_otel._delivery._outcome import Outcome, of_http
-from powertools_otel._delivery._steps import DeadlineExceeded, within
-from powertools_otel._delivery._stream import send_all
+from powertools_otel._delivery._steps import READ, DeadlineExceeded, Wait, within
+from powertools_otel._delivery._stream import send_now, send_rest
 from powertools_otel._version import VERSION
 
 if TYPE_CHECKING:
@@ -221,7 +221,13 @@ class HttpTransport:
         if stream is None:
             return Outcome("retry", "not connected", connected=False)
         try:
-            self._sent = yield from within(send_all(stream, parts), deadline)
+            rest = send_now(stream, parts)
+            if rest:
+                self._sent = yield from within(send_rest(stream, rest), deadline)
+            else:
+                self._sent = True
+                # No answer can be there yet, so it is not looked for.
+                yield Wait(((stream.fd, READ),), deadline)
         except DeadlineExceeded:
             return self._timed_out("send a request")
         except OSError:

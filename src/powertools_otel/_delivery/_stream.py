@@ -81,8 +81,22 @@ class Stream:
             return None
 
 
-def send_all(stream: Stream, parts: Sequence[bytes]) -> Steps[bool]:
-    """Send all parts.
+def send_now(stream: Stream, parts: Sequence[bytes]) -> Sequence[memoryview]:
+    """Send what can be sent without waiting, and return the rest.
+
+    Raises:
+        OSError: If the connection is broken.
+    """
+    for number, part in enumerate(parts):
+        sent = stream.send(part)
+        if sent < len(part):
+            rest = [memoryview(part)[sent:]]
+            return rest + [memoryview(later) for later in parts[number + 1 :]]
+    return ()
+
+
+def send_rest(stream: Stream, parts: Sequence[memoryview]) -> Steps[bool]:
+    """Send all that :func:`send_now` could not.
 
     Returns:
         False if the peer said something before everything was sent: an answer that
@@ -92,10 +106,7 @@ def send_all(stream: Stream, parts: Sequence[bytes]) -> Steps[bool]:
         OSError: If the connection broke before everything was handed to the system.
     """
     for part in parts:
-        sent = stream.send(part)
-        if sent == len(part):
-            continue
-        rest = memoryview(part)[sent:]
+        rest = part
         while rest:
             yield Wait(((stream.fd, READ | stream.wants),))
             if stream.has_news():
