@@ -9,7 +9,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - its name says nothing
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import harmless
+from powertools_otel._guard import note
 from powertools_otel._otlp._shared import (
     INT32_MAX,
     UINT32_MAX,
@@ -44,6 +44,9 @@ _REMOTE = b"\x85\x01\x00\x03\x00\x00"
 _LINK_LOCAL = b"\x35\x00\x01\x00\x00"
 _LINK_REMOTE = b"\x35\x00\x03\x00\x00"
 
+_MAX_NAMES = 256
+_names: dict[str, bytes] = {}
+
 _fixed64 = Struct("<BQ").pack
 _span_times = Struct("<BQBQ").pack
 
@@ -54,12 +57,25 @@ def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
     A span whose own properties raise is logged and left out.
     """
     resources: dict[tuple[bytes, bytes], dict[tuple[bytes, bytes], list[bytes]]] = {}
+    resource: object = None
+    scope: object = None
+    group: list[bytes] | None = None
     for span in spans:
-        with harmless("encode a span"):
+        try:
             encoded = _span(span)
-            scopes = resources.setdefault(resource_ends(span.resource), {})
-            place = remembered_scope_ends(span.instrumentation_scope)
-            scopes.setdefault(place, []).append(encoded)
+            # Most have the resource and the scope of the one before.
+            if (
+                group is None
+                or span.resource is not resource
+                or span.instrumentation_scope is not scope
+            ):
+                resource, scope = span.resource, span.instrumentation_scope
+                scopes = resources.setdefault(resource_ends(resource), {})
+                group = scopes.setdefault(remembered_scope_ends(scope), [])
+            group.append(encoded)
+        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
+            group = None
+            note("encode a span", error)
     return b"".join(
         [
             field(b"\x0a", start + b"".join(map(_scope_spans, scopes.items())) + end)
@@ -113,20 +129,24 @@ def _span(span: ReadableSpan) -> bytes:
             _REMOTE if parent.is_remote else _LOCAL,
         )
     parts += (
-        text_field(b"\x2a", span.name),
+        _name(span.name),
         _kind(span.kind),
         _times(span.start_time, span.end_time),
     )
     put_attributes(parts, b"\x4a", span.attributes)
-    parts += [_event(event) for event in span.events]
-    parts += [_link(link) for link in span.links]
-    parts += (
-        _count(b"\x50", span.dropped_attributes),
-        _count(b"\x60", span.dropped_events),
-        _count(b"\x70", span.dropped_links),
-        _status(span.status),
-    )
-    return field(b"\x12", b"".join(parts))
+    for event in span.events:
+        parts.append(_event(event))
+    for link in span.links:
+        parts.append(_link(link))
+    if dropped := span.dropped_attributes:
+        parts.append(_count(b"\x50", dropped))
+    if dropped := span.dropped_events:
+        parts.append(_count(b"\x60", dropped))
+    if dropped := span.dropped_links:
+        parts.append(_count(b"\x70", dropped))
+    parts.append(_status(span.status))
+    content = b"".join(parts)
+    return b"\x12" + varint(len(content)) + content
 
 
 def _event(event: Event) -> bytes:
@@ -151,6 +171,16 @@ def _link(link: Link) -> bytes:
         _LINK_REMOTE if context.is_remote else _LINK_LOCAL,
     )
     return field(b"\x6a", b"".join(parts))
+
+
+def _name(name: object) -> bytes:
+    """The ``name`` field: a function has few, and each in every invocation."""
+    known = _names.get(name) if type(name) is str else text_field(b"\x2a", name)
+    if known is None:
+        if len(_names) >= _MAX_NAMES:
+            _names.clear()
+        known = _names[name] = text_field(b"\x2a", name)  # type: ignore[index]
+    return known
 
 
 def _status(status: Status | None) -> bytes:

@@ -36,7 +36,8 @@ LENGTHS = tuple(bytes((size,)) for size in range(ONE_BYTE))
 """The varints of one byte."""
 
 # An ``AnyValue`` with its own length, up to where the text starts.
-_SHORT_TEXT = tuple(bytes((size + 2, 0x0A, size)) for size in range(ONE_BYTE - 2))
+_SHORT = ONE_BYTE - 2
+_SHORT_TEXT = tuple(bytes((size + 2, 0x0A, size)) for size in range(_SHORT))
 
 _MAX_KEYS = 1024
 _keys: dict[str, bytes] = {}
@@ -179,8 +180,14 @@ def _array(values: Sequence[object], depth: int) -> bytes:
     if depth >= MAX_DEPTH:
         return _text(values)
     depth += 1
-    items = [field(b"\x0a", any_value(value, depth)) for value in values]
-    return field(b"\x2a", b"".join(items))
+    parts: list[bytes] = []
+    for value in values:
+        if type(value) is str and value.isascii() and len(value) < _SHORT:
+            # The names of annotations, above all: without calls.
+            parts += (b"\x0a", _SHORT_TEXT[len(value)], value.encode())
+        else:
+            parts.append(field(b"\x0a", any_value(value, depth)))
+    return field(b"\x2a", b"".join(parts))
 
 
 def _mapping(values: Mapping[object, object], depth: int) -> bytes:
