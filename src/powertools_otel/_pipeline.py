@@ -44,6 +44,7 @@ class Pipeline:
         on_restart: Called when the process begins anew: with True in a forked process,
             with False after a SnapStart restore.
         defers: Whether the end of an invocation is left to another to flush.
+        sends: Whether anything attached is sent, not printed.
         runtime_deadline: When the running invocation times out, if Lambda's runtime
             client told us (``time.monotonic()``, s).
         initialized: When the runtime first asked for an invocation, which is the end
@@ -67,6 +68,7 @@ class Pipeline:
         self.on_resource: list[Callable[[Mapping[str, Any]], None]] = []
         self.on_restart: list[Callable[[bool], None]] = []
         self.defers: Callable[[], bool] = _never
+        self.sends = False
         self.runtime_deadline: float | None = None
         self.initialized: int | None = None
         self.flushing: set[int] = set()
@@ -167,12 +169,9 @@ class Pipeline:
         exporters = self.exporters(signal)
         if not exporters:
             return
-        self.delivery.attach(
-            signal,
-            source,
-            self.encoding(signal),
-            to_stdout="otlp/stdout" in exporters or exporters == ("console",),
-        )
+        prints = "otlp/stdout" in exporters or exporters == ("console",)
+        self.sends = self.sends or not prints
+        self.delivery.attach(signal, source, self.encoding(signal), to_stdout=prints)
 
     def bound(self, invocation: Invocation | None, wanted_s: float | None) -> float:
         """How long a flush may take, in s: the setting, and what is left of the time."""

@@ -1,7 +1,10 @@
 """When telemetry leaves: before the response, or after it by an extension of ours."""
 
+import json
+
 import pytest
 
+STDOUT = {"OTEL_TRACES_EXPORTER": "otlp/stdout", "OTEL_METRICS_EXPORTER": "otlp/stdout"}
 MODES = ("before_response", "after_response")
 NAMES = ["first", "inner", "outer", "work", "checkout"]
 
@@ -46,6 +49,39 @@ def test_the_response_waits_for_a_flush_before_it(function, receiver):
         invocation = lambda_.invoke({})
         assert lambda_.extensions == {}
     assert invocation.response_s >= 0.3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_only_printed_is_printed_after_the_response(function, receiver, mode):
+    """And within the invocation, before the runtime asks for the next one."""
+    with function("posting.handler", FLUSH_MODE=mode, env=STDOUT) as lambda_:
+        for n in range(3):
+            lines = lambda_.invoke({"n": n}).logs.stdout
+            assert lines[0] == "posted"
+            assert [next(iter(json.loads(line))) for line in lines[1:]] == [
+                "resourceSpans",
+                "resourceMetrics",
+            ]
+    assert names(receiver) == []
+
+
+def test_printed_traces_wait_for_no_metrics_that_are_never_recorded(function):
+    """Whose exporter, the default, would send."""
+    env = {"OTEL_TRACES_EXPORTER": "otlp/stdout"}
+    with function("late.handler", env=env) as lambda_:
+        (line,) = lambda_.invoke({}).logs.stdout
+    assert "resourceSpans" in json.loads(line)
+
+
+def test_what_is_printed_beside_what_is_sent_is_there_before_the_response(
+    function, receiver
+):
+    env = {"OTEL_TRACES_EXPORTER": "otlp/stdout"}
+    with function("posting.handler", env=env) as lambda_:
+        lines = lambda_.invoke({}).logs.stdout
+    assert "resourceSpans" in json.loads(lines[0])
+    assert lines[1:] == ("posted",)
+    assert [value for value, _ in receiver.points("Orders")] == [1]
 
 
 def test_billed_time_is_bounded_after_the_response_too(function, receiver):

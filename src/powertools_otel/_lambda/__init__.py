@@ -39,6 +39,8 @@ def _start(pipeline: Pipeline) -> None:
     loop = Loop()
     observed = observe(loop)
     _follow(pipeline, loop)
+    if observed:
+        _print_after_response(pipeline, loop)
     if settings.watchdog or settings.handle_sigterm:
         sentinel = Sentinel()
         pipeline.on_restart.append(
@@ -85,6 +87,26 @@ def _follow(pipeline: Pipeline, loop: Loop) -> None:
         _invocation.note_invoked()
 
     loop.on_begin.append(began)
+    loop.on_finish.append(finished)
+
+
+def _print_after_response(pipeline: Pipeline, loop: Loop) -> None:
+    """Where all there is to do is to print: when the response has been posted.
+
+    Until the runtime asks for the next invocation, the environment is not frozen and
+    this one's log not closed. For what takes part of a millisecond that is time
+    enough, and it needs no extension.
+    """
+
+    def defers() -> bool:
+        # What ends while the function initialises is followed by no response.
+        return loop.turn is not None and not pipeline.sends
+
+    def finished(_: Turn) -> None:
+        if not pipeline.sends:
+            pipeline.flush()
+
+    pipeline.defers = defers
     loop.on_finish.append(finished)
 
 
