@@ -73,6 +73,38 @@ def warm_both(rounds: int) -> bool:
     )
 
 
+def invocations(rounds: int) -> bool:
+    """What both signals add under Lambda's own runtime client, in each mode."""
+    from benchmarks.invocations import measure
+
+    samples = measure(rounds, _progress)
+    held = show(
+        "Under Lambda's runtime client, 5 spans and 5 metrics: response, what is added",
+        "us",
+        _less(samples.response, "nothing"),
+        [
+            Claim("after_response", "xray_emf", 0.75),
+            Claim("otlp/stdout", "xray_emf", 0.9),
+        ],
+    )
+    show("billed duration, what is added", "us", _less(samples.billed, "nothing"))
+    show(
+        "next invocation, sent at the response: what is added",
+        "us",
+        _less(samples.closed_loop, "nothing"),
+    )
+    show(
+        "what there is without telemetry",
+        "us",
+        {
+            "response": samples.response["nothing"],
+            "billed": samples.billed["nothing"],
+            "next": samples.closed_loop["nothing"],
+        },
+    )
+    return held
+
+
 def cold_tracer(rounds: int) -> bool:
     """Cold start of import and ``Tracer()``."""
     init, _, _ = _cold(("ours", "xray", "stock"), rounds)
@@ -228,6 +260,7 @@ MEASUREMENTS: dict[str, Callable[[int], bool]] = {
         per_metric,
         warm,
         warm_both,
+        invocations,
         cold_tracer,
         cold_both,
         cold_boto3,

@@ -48,10 +48,11 @@ class Sink(asyncio.Protocol):
             if len(rest) < length:
                 return
             del self._buffer[: len(head) + 4 + length]
+            arrived = time.monotonic()
+            self._transport.write(ANSWER)  # type: ignore[attr-defined]
             if self._times:
                 path = head.split(b" ", 2)[1].decode()
-                print(time.monotonic(), path, flush=True)
-            self._transport.write(ANSWER)  # type: ignore[attr-defined]
+                print(arrived, path, flush=True)
 
 
 async def serve(*, times: bool, certificate: str | None) -> None:
