@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import harmless
+from powertools_otel._guard import note
 from powertools_otel._otlp._json_values import (
-    dumps,
-    put_attributes,
-    put_text,
+    attributes_field,
+    message,
+    quoted,
     resource_ends,
     scope_ends,
     span_id,
+    text_field,
     trace_id,
     unsigned,
     utf8,
@@ -27,17 +28,21 @@ from powertools_otel._otlp._shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias, TypeVar
 
     from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.trace import Link, Status
+    from opentelemetry.trace import Link, SpanContext, SpanKind, Status
 
     from powertools_otel._otlp import Signal
-    from powertools_otel._otlp._json_values import Json
     from powertools_otel._otlp._model import Resource, Scope
 
+    Part = TypeVar("Part")
+    _Ends: TypeAlias = tuple[str, str]
+    _Resources: TypeAlias = dict[_Ends, dict[_Ends, list[str]]]
+
 # ``flags``: whether the context is remote is known, and is false or true.
-_LOCAL, _REMOTE = 0x100, 0x300
+_LOCAL, _REMOTE = '"flags":256', '"flags":768'
 
 _ENVELOPES = {"traces": b"resourceSpans", "metrics": b"resourceMetrics"}
 
@@ -49,13 +54,19 @@ def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
 
     A span whose own properties raise is logged and left out.
     """
-    resources: dict[tuple[str, str], dict[tuple[str, str], list[str]]] = {}
+    resources: _Resources = {}
+    last: tuple[object, object] = (None, None)
+    group: list[str] | None = None
     for span in spans:
-        with harmless("encode a span"):
-            encoded = dumps(_span(span))
-            scopes = resources.setdefault(resource_ends(span.resource), {})
-            place = _remembered_scope_ends(span.instrumentation_scope)
-            scopes.setdefault(place, []).append(encoded)
+        try:
+            encoded = _span(span)
+            resource, scope = span.resource, span.instrumentation_scope
+            # Nearly always those of the span before.
+            if group is None or resource is not last[0] or scope is not last[1]:
+                group, last = _group(resources, resource, scope), (resource, scope)
+            group.append(encoded)
+        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
+            note("encode a span", error)
     return utf8(
         ",".join(
             [
@@ -82,76 +93,108 @@ def frame(signal: Signal, fragments: Iterable[bytes]) -> bytes:
     return b'{"%b":[%b]}' % (_ENVELOPES[signal], items)
 
 
-def _scope_spans(group: tuple[tuple[str, str], list[str]]) -> str:
+def _group(resources: _Resources, resource: object, scope: object) -> list[str]:
+    """The spans of a resource and a scope: by what these say, not which they are."""
+    scopes = resources.setdefault(resource_ends(resource), {})
+    return scopes.setdefault(_remembered_scope_ends(scope), [])
+
+
+def _scope_spans(group: tuple[_Ends, list[str]]) -> str:
     (start, end), spans = group
     return f'{start}"spans":[{",".join(spans)}]{end}'
 
 
-def _span(span: ReadableSpan) -> Json:
-    context = span.get_span_context()
-    parent = span.parent
-    message: Json = {}
-    if context is not None:
-        message["traceId"] = trace_id(context.trace_id)
-        message["spanId"] = span_id(context.span_id)
-        if context.trace_state:
-            entries = context.trace_state.items()
-            message["traceState"] = ",".join([f"{key}={item}" for key, item in entries])
-    if parent is not None:
-        message["parentSpanId"] = span_id(parent.span_id)
-    message["flags"] = _REMOTE if parent is not None and parent.is_remote else _LOCAL
-    put_text(message, "name", span.name)
-    _put_kind(message, span)
-    message["startTimeUnixNano"] = unsigned(span.start_time)
-    message["endTimeUnixNano"] = unsigned(span.end_time)
-    put_attributes(message, "attributes", span.attributes)
-    if events := span.events:
-        message["events"] = [_event(event) for event in events]
-    if links := span.links:
-        message["links"] = [_link(link) for link in links]
-    _put_count(message, "droppedAttributesCount", span.dropped_attributes)
-    _put_count(message, "droppedEventsCount", span.dropped_events)
-    _put_count(message, "droppedLinksCount", span.dropped_links)
-    _put_status(message, span.status)
-    return message
+def _span(span: ReadableSpan) -> str:
+    return (
+        f"{{{_identity(span.get_span_context())}{_parent(span.parent)}"
+        f"{text_field('name', span.name)}{_kind(span.kind)}"
+        f',"startTimeUnixNano":"{unsigned(span.start_time)}"'
+        f',"endTimeUnixNano":"{unsigned(span.end_time)}"'
+        f"{attributes_field('attributes', span.attributes)}"
+        f"{_list('events', _event, span.events)}{_list('links', _link, span.links)}"
+        f"{_dropped(span)}{_status(span.status)}}}"
+    )
 
 
-def _event(event: Event) -> Json:
-    message: Json = {"timeUnixNano": unsigned(event.timestamp)}
-    put_text(message, "name", event.name)
-    put_attributes(message, "attributes", event.attributes)
-    _put_count(message, "droppedAttributesCount", event.dropped_attributes)
-    return message
+def _identity(context: SpanContext | None) -> str:
+    """The fields of a span's own context, each before a comma."""
+    if context is None:
+        return ""
+    ids = (
+        f'"traceId":"{trace_id(context.trace_id)}",'
+        f'"spanId":"{span_id(context.span_id)}",'
+    )
+    if not context.trace_state:
+        return ids
+    entries = context.trace_state.items()
+    state = ",".join([f"{key}={value}" for key, value in entries])
+    return f'{ids}"traceState":{quoted(state)},'
 
 
-def _link(link: Link) -> Json:
+def _parent(context: SpanContext | None) -> str:
+    """The id of the parent, if there is one, and the flags."""
+    if context is None:
+        return _LOCAL
+    flags = _REMOTE if context.is_remote else _LOCAL
+    return f'"parentSpanId":"{span_id(context.span_id)}",{flags}'
+
+
+def _list(name: str, encode: Callable[[Part], str], parts: Sequence[Part]) -> str:
+    return f',"{name}":[{",".join(map(encode, parts))}]' if parts else ""
+
+
+def _event(event: Event) -> str:
+    return (
+        f'{{"timeUnixNano":"{unsigned(event.timestamp)}"'
+        f"{text_field('name', event.name)}"
+        f"{attributes_field('attributes', event.attributes)}"
+        f"{_count('droppedAttributesCount', event.dropped_attributes)}}}"
+    )
+
+
+def _link(link: Link) -> str:
     """A link; as in OpenTelemetry's own exporters, without its trace state."""
     context = link.context
-    message: Json = {
-        "traceId": trace_id(context.trace_id),
-        "spanId": span_id(context.span_id),
-        "flags": _REMOTE if context.is_remote else _LOCAL,
-    }
-    put_attributes(message, "attributes", link.attributes)
-    _put_count(message, "droppedAttributesCount", link.dropped_attributes)
-    return message
+    return (
+        f'{{"traceId":"{trace_id(context.trace_id)}"'
+        f',"spanId":"{span_id(context.span_id)}"'
+        f",{_REMOTE if context.is_remote else _LOCAL}"
+        f"{attributes_field('attributes', link.attributes)}"
+        f"{_count('droppedAttributesCount', link.dropped_attributes)}}}"
+    )
 
 
-def _put_kind(message: Json, span: ReadableSpan) -> None:
-    """Set ``kind``: SPAN_KIND_* is one more than the value of the SDK's SpanKind."""
-    value = getattr(span.kind, "_value_", None)
-    if isinstance(value, int):
-        message["kind"] = value + 1
+def _kind(kind: SpanKind) -> str:
+    """The ``kind`` field: SPAN_KIND_* is one more than the value of the SDK's."""
+    value = getattr(kind, "_value_", None)
+    return f',"kind":{value + 1}' if isinstance(value, int) else ""
 
 
-def _put_status(message: Json, status: Status | None) -> None:
+def _dropped(span: ReadableSpan) -> str:
+    attributes, events = span.dropped_attributes, span.dropped_events
+    links = span.dropped_links
+    if not (attributes or events or links):
+        return ""
+    return (
+        f"{_count('droppedAttributesCount', attributes)}"
+        f"{_count('droppedEventsCount', events)}"
+        f"{_count('droppedLinksCount', links)}"
+    )
+
+
+def _count(name: str, count: int) -> str:
+    return f',"{name}":{bounded(count, 0, UINT32_MAX)}' if count else ""
+
+
+def _status(status: Status | None) -> str:
     if status is None:
-        return
-    code = bounded(getattr(status.status_code, "_value_", 0), 0, INT32_MAX)
-    message["status"] = encoded = {"code": code} if code else {}
-    put_text(encoded, "message", status.description)
-
-
-def _put_count(message: Json, name: str, count: int) -> None:
-    if count:
-        message[name] = bounded(count, 0, UINT32_MAX)
+        return ""
+    code = getattr(status.status_code, "_value_", 0)
+    description = status.description
+    if not code and description is None:
+        return ',"status":{}'
+    code = bounded(code, 0, INT32_MAX)
+    content = message(
+        f',"code":{code}' if code else "", text_field("message", description)
+    )
+    return f',"status":{content}'

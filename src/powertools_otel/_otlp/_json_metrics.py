@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import harmless
+from powertools_otel._guard import note
 from powertools_otel._otlp._json_values import (
+    attributes_field,
     double,
-    dumps,
-    put_attributes,
-    put_text,
+    message,
     resource_ends,
     scope_ends,
     span_id,
+    text_field,
     trace_id,
     unsigned,
     utf8,
@@ -24,13 +25,13 @@ from powertools_otel._otlp._shared import (
     as_double,
     bounded,
     plain_number,
+    remember_by_identity,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import TypeVar
 
-    from powertools_otel._otlp._json_values import Json
     from powertools_otel._otlp._model import (
         Exemplar,
         ExponentialHistogram,
@@ -56,116 +57,157 @@ def encode_metrics(resource: Resource, scopes: Iterable[Scope]) -> bytes:
 
 def _scope_metrics(scope: Scope) -> str:
     start, end = scope_ends(scope)
-    metrics = dumps([_metric(metric) for metric in scope.metrics])
-    return f'{start}"metrics":{metrics}{end}'
+    metrics = ",".join([_metric(metric) for metric in scope.metrics])
+    return f'{start}"metrics":[{metrics}]{end}'
 
 
-def _metric(metric: Metric) -> Json:
-    message: Json = {}
-    put_text(message, "name", metric.name)
-    put_text(message, "description", metric.description)
-    put_text(message, "unit", metric.unit)
-    name, content = _data(metric.data)
-    message[name] = content
-    put_attributes(message, "metadata", metric.metadata)
-    return message
+def _metric(metric: Metric) -> str:
+    return message(
+        text_field("name", metric.name),
+        text_field("description", metric.description),
+        text_field("unit", metric.unit),
+        _data(metric.data),
+        attributes_field("metadata", metric.metadata),
+    )
 
 
-def _data(data: Gauge | Sum | Histogram | ExponentialHistogram) -> tuple[str, Json]:
+def _data(data: Gauge | Sum | Histogram | ExponentialHistogram) -> str:
     if isinstance(data, Gauge):
-        return "gauge", {"dataPoints": _points(_number_point, data.points)}
-    content: Json = {"aggregationTemporality": data.temporality}
+        return f',"gauge":{{{_points(_number_point, data.points)}}}'
+    temporality = f'"aggregationTemporality":{data.temporality:d},'
     if isinstance(data, Sum):
-        content["dataPoints"] = _points(_number_point, data.points)
-        if data.monotonic:
-            content["isMonotonic"] = True
-        return "sum", content
+        points = _points(_number_point, data.points)
+        monotonic = ',"isMonotonic":true' if data.monotonic else ""
+        return f',"sum":{{{temporality}{points}{monotonic}}}'
     if isinstance(data, Histogram):
-        content["dataPoints"] = _points(_histogram_point, data.points)
-        return "histogram", content
-    content["dataPoints"] = _points(_exponential_point, data.points)
-    return "exponentialHistogram", content
+        points = _points(_histogram_point, data.points)
+        return f',"histogram":{{{temporality}{points}}}'
+    points = _points(_exponential_point, data.points)
+    return f',"exponentialHistogram":{{{temporality}{points}}}'
 
 
-def _points(encode: Callable[[Point], Json], points: Iterable[Point]) -> list[Json]:
-    encoded: list[Json] = []
+def _points(encode: Callable[[Point], str], points: Iterable[Point]) -> str:
+    encoded: list[str] = []
     for point in points:
-        with harmless("encode a data point"):
+        try:
             encoded.append(encode(point))
-    return encoded
+        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
+            note("encode a data point", error)
+    return f'"dataPoints":[{",".join(encoded)}]'
 
 
-def _number_point(point: NumberPoint) -> Json:
-    message = _common(point)
-    _put_value(message, point.value)
-    return message
+def _number_point(point: NumberPoint) -> str:
+    return f"{{{_common(point)}{_value(point.value)}}}"
 
 
-def _histogram_point(point: HistogramPoint) -> Json:
-    message = _distribution(point)
-    if point.bucket_counts:
-        message["bucketCounts"] = [unsigned(count) for count in point.bucket_counts]
-    if point.bounds:
-        message["explicitBounds"] = [double(as_double(bound)) for bound in point.bounds]
-    return message
+def _histogram_point(point: HistogramPoint) -> str:
+    return (
+        f"{{{_common(point)}{_distribution(point)}"
+        f"{_counts(point.bucket_counts)}{_bounds(point.bounds)}}}"
+    )
 
 
-def _exponential_point(point: ExponentialPoint) -> Json:
-    message = _distribution(point)
-    message["scale"] = bounded(point.scale, INT32_MIN, INT32_MAX)
-    message["zeroCount"] = unsigned(point.zero_count)
-    _put_double(message, "zeroThreshold", point.zero_threshold)
-    _put_buckets(message, "positive", point.positive_offset, point.positive_counts)
-    _put_buckets(message, "negative", point.negative_offset, point.negative_counts)
-    return message
+def _exponential_point(point: ExponentialPoint) -> str:
+    return (
+        f"{{{_common(point)}{_distribution(point)}"
+        f',"scale":{bounded(point.scale, INT32_MIN, INT32_MAX)}'
+        f',"zeroCount":"{unsigned(point.zero_count)}"'
+        f"{_optional('zeroThreshold', point.zero_threshold)}"
+        f"{_buckets('positive', point.positive_offset, point.positive_counts)}"
+        f"{_buckets('negative', point.negative_offset, point.negative_counts)}}}"
+    )
 
 
-def _distribution(point: HistogramPoint | ExponentialPoint) -> Json:
-    message = _common(point)
-    message["count"] = unsigned(point.count)
-    _put_double(message, "sum", point.sum)
-    _put_double(message, "min", point.min)
-    _put_double(message, "max", point.max)
-    return message
+def _common(point: NumberPoint | HistogramPoint | ExponentialPoint) -> str:
+    """What every point starts with."""
+    return (
+        f'"startTimeUnixNano":"{unsigned(point.start_unix_nano)}"'
+        f',"timeUnixNano":"{unsigned(point.time_unix_nano)}"'
+        f"{attributes_field('attributes', point.attributes)}"
+        f"{_exemplars(point.exemplars)}"
+    )
 
 
-def _common(point: NumberPoint | HistogramPoint | ExponentialPoint) -> Json:
-    message: Json = {
-        "startTimeUnixNano": unsigned(point.start_unix_nano),
-        "timeUnixNano": unsigned(point.time_unix_nano),
-    }
-    put_attributes(message, "attributes", point.attributes)
-    if point.exemplars:
-        message["exemplars"] = [_exemplar(exemplar) for exemplar in point.exemplars]
-    return message
+def _distribution(point: HistogramPoint | ExponentialPoint) -> str:
+    return (
+        f',"count":"{unsigned(point.count)}"{_optional("sum", point.sum)}'
+        f"{_optional('min', point.min)}{_optional('max', point.max)}"
+    )
 
 
-def _exemplar(exemplar: Exemplar) -> Json:
-    message: Json = {"timeUnixNano": unsigned(exemplar.time_unix_nano)}
-    _put_value(message, exemplar.value)
-    if exemplar.span_id and exemplar.trace_id:
-        message["spanId"] = span_id(exemplar.span_id)
-        message["traceId"] = trace_id(exemplar.trace_id)
-    put_attributes(message, "filteredAttributes", exemplar.attributes)
-    return message
+def _exemplars(exemplars: Sequence[Exemplar]) -> str:
+    return f',"exemplars":[{",".join(map(_exemplar, exemplars))}]' if exemplars else ""
 
 
-def _put_value(message: Json, value: float) -> None:
-    number = plain_number(value)
-    if isinstance(number, float):
-        message["asDouble"] = double(number)
-    else:
-        message["asInt"] = str(number)
+def _exemplar(exemplar: Exemplar) -> str:
+    span, trace = exemplar.span_id, exemplar.trace_id
+    return (
+        f'{{"timeUnixNano":"{unsigned(exemplar.time_unix_nano)}"'
+        f"{_value(exemplar.value)}{_ids(span, trace) if span and trace else ''}"
+        f"{attributes_field('filteredAttributes', exemplar.attributes)}}}"
+    )
 
 
-def _put_double(message: Json, name: str, value: float | None) -> None:
-    if value is not None:
-        message[name] = double(as_double(value))
+def _ids(span: int, trace: int) -> str:
+    return f',"spanId":"{span_id(span)}","traceId":"{trace_id(trace)}"'
 
 
-def _put_buckets(message: Json, name: str, offset: int, counts: Sequence[int]) -> None:
-    if counts:
-        message[name] = {
-            "offset": bounded(offset, INT32_MIN, INT32_MAX),
-            "bucketCounts": [unsigned(count) for count in counts],
-        }
+def _value(value: float) -> str:
+    number = value if type(value) is float else plain_number(value)
+    if type(number) is float:
+        return f',"asDouble":{double(number)}'
+    return f',"asInt":"{number}"'
+
+
+def _optional(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if type(value) is float and value - value == 0:
+        return f',"{name}":{value!r}'
+    return f',"{name}":{double(as_double(value))}'
+
+
+def _buckets(name: str, offset: int, counts: Sequence[int]) -> str:
+    if not counts:
+        return ""
+    offset = bounded(offset, INT32_MIN, INT32_MAX)
+    return f',"{name}":{{"offset":{offset}{_counts(counts)}}}'
+
+
+def _counts(counts: Sequence[int]) -> str:
+    if not counts:
+        return ""
+    try:
+        return _remembered_row(tuple(counts))
+    except TypeError:
+        return _row(counts)
+
+
+def _row(counts: Iterable[int]) -> str:
+    """``bucketCounts``; most buckets are empty."""
+    texts = '","'.join([unsigned(count) if count else "0" for count in counts])
+    return f',"bucketCounts":["{texts}"]'
+
+
+# Few values since the last flush, near those of the flush before: the same row again.
+# Numbers that are equal have the same text, whatever their types.
+_remembered_row = lru_cache(maxsize=128)(_row)
+
+
+def _bounds(bounds: Sequence[float]) -> str:
+    """``explicitBounds``; those that cannot change are the same for many points."""
+    if isinstance(bounds, tuple):
+        return _remembered_bounds(bounds)
+    return _doubles(bounds)
+
+
+@remember_by_identity
+def _remembered_bounds(bounds: tuple[float, ...]) -> str:
+    return _doubles(bounds)
+
+
+def _doubles(bounds: Sequence[float]) -> str:
+    if not bounds:
+        return ""
+    texts = ",".join([double(as_double(bound)) for bound in bounds])
+    return f',"explicitBounds":[{texts}]'

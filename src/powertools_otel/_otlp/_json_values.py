@@ -3,13 +3,17 @@
 It is protobuf's JSON mapping with two changes: ids are hexadecimal and enumerations
 are numbers. Integers of 64 bits are decimal text, as JavaScript would round them.
 
+Messages are written as text at once, in a third of the time that dictionaries and a
+JSON encoder take: a field is its text after a comma, or nothing if it is absent, and
+:func:`message` puts fields into braces.
+
 Reference: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
 from __future__ import annotations
 
 from binascii import b2a_base64
-from json import JSONEncoder
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 from powertools_otel._otlp._shared import (
@@ -28,15 +32,11 @@ from powertools_otel._otlp._shared import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeAlias
 
     from opentelemetry.util.types import AnyValue
 
-    Json: TypeAlias = dict[str, Any]
-
-dumps = JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
+_MAX_KEYS = 1024
+_keys: dict[str, str] = {}
 
 
 def utf8(text: str) -> bytes:
@@ -47,22 +47,34 @@ def utf8(text: str) -> bytes:
         return valid_unicode(text).encode()
 
 
-def put_text(message: Json, name: str, value: object) -> None:
-    """Set a text field, unless to its default: nothing or the empty text."""
-    if value is not None and (text := as_text(value)):
-        message[name] = text
+def message(*fields: str) -> str:
+    """A message of fields, each of which starts with a comma or is empty."""
+    return f"{{{''.join(fields)[1:]}}}"
 
 
-def put_attributes(
-    message: Json, name: str, attributes: Mapping[str, AnyValue] | None
-) -> None:
-    """Set a field of attributes, whatever values they have."""
-    if attributes:
-        message[name] = _key_values(snapshot(attributes), 0)
+def quoted(value: object) -> str:
+    """The text of any value as a JSON string."""
+    return encode_basestring(value if type(value) is str else as_text(value))
 
 
-def any_value(value: object, depth: int = 0) -> Json:
+def text_field(name: str, value: object) -> str:
+    """A text field; left out for ``None`` and for the default, the empty text."""
+    text = value if type(value) is str else "" if value is None else as_text(value)
+    return f',"{name}":{encode_basestring(text)}' if text else ""
+
+
+def attributes_field(name: str, attributes: Mapping[str, AnyValue] | None) -> str:
+    """A field of attributes, whatever values they have; left out without any."""
+    if not attributes:
+        return ""
+    return f',"{name}":[{_key_values(snapshot(attributes), 0)}]'
+
+
+def any_value(value: object, depth: int = 0) -> str:
     """An ``AnyValue`` for any value; empty for ``None``."""
+    if type(value) is str:
+        # The most frequent kind.
+        return f'{{"stringValue":{encode_basestring(value)}}}'
     kind = type(value)
     if kind in _SCALARS:
         return _SCALARS[kind](value)
@@ -72,27 +84,35 @@ def any_value(value: object, depth: int = 0) -> Json:
 
 
 def unsigned(value: object) -> str:
-    """An unsigned integer of 64 bits."""
+    """An unsigned integer of 64 bits, without the quotes it needs."""
+    if type(value) is int and 0 <= value <= UINT64_MAX:
+        return str(value)
     return str(bounded(value, 0, UINT64_MAX))
 
 
-def double(value: float) -> float | str:
+def double(value: float) -> str:
     """A double: JSON has no number for infinity and for what is no number."""
     if value - value == 0:
-        return value
+        return repr(value)
     if value != value:  # noqa: PLR0124 - true of NaN only
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
+        return '"NaN"'
+    return '"Infinity"' if value > 0 else '"-Infinity"'
 
 
-def trace_id(value: object) -> str:
-    """A trace id of 32 hexadecimal digits."""
-    return f"{low_bits(value, 128):032x}"
+def trace_id(value: int) -> str:
+    """A trace id of 32 hexadecimal digits, without quotes."""
+    try:
+        return value.to_bytes(16, "big").hex()
+    except (AttributeError, OverflowError):
+        return f"{low_bits(value, 128):032x}"
 
 
-def span_id(value: object) -> str:
-    """A span id of 16 hexadecimal digits."""
-    return f"{low_bits(value, 64):016x}"
+def span_id(value: int) -> str:
+    """A span id of 16 hexadecimal digits, without quotes."""
+    try:
+        return value.to_bytes(8, "big").hex()
+    except (AttributeError, OverflowError):
+        return f"{low_bits(value, 64):016x}"
 
 
 def resource_ends(resource: Any) -> tuple[str, str]:
@@ -111,67 +131,91 @@ def resource_ends(resource: Any) -> tuple[str, str]:
 
 @remember_by_identity
 def _resource(attributes: Any) -> str:
-    message: Json = {}
-    put_attributes(message, "attributes", attributes)
-    return f'{{"resource":{dumps(message)},'
+    resource = message(attributes_field("attributes", attributes))
+    return f'{{"resource":{resource},'
 
 
 def scope_ends(scope: Any) -> tuple[str, str]:
     """How a ``ScopeSpans`` or ``ScopeMetrics`` starts and ends."""
     if scope is None:
         return '{"scope":{},', "}"
-    message: Json = {}
-    put_text(message, "name", scope.name)
-    put_text(message, "version", scope.version)
-    put_attributes(message, "attributes", scope.attributes)
-    return f'{{"scope":{dumps(message)},', _closing(scope.schema_url)
+    encoded = message(
+        text_field("name", scope.name),
+        text_field("version", scope.version),
+        attributes_field("attributes", scope.attributes),
+    )
+    return f'{{"scope":{encoded},', _closing(scope.schema_url)
 
 
 def _closing(schema_url: object) -> str:
-    message: Json = {}
-    put_text(message, "schemaUrl", schema_url)
-    return f",{dumps(message)[1:]}" if message else "}"
+    return text_field("schemaUrl", schema_url) + "}"
 
 
-def _key_values(values: Mapping[Any, object], depth: int) -> list[Json]:
-    return [
-        {"key": as_text(key), "value": any_value(value, depth)}
-        for key, value in values.items()
-    ]
+def _key_values(values: Mapping[Any, object], depth: int) -> str:
+    parts: list[str] = []
+    for key, value in values.items():
+        start = _keys.get(key) if type(key) is str else _key(key)
+        if start is None:
+            start = _remember_key(key)
+        if type(value) is str:
+            # The most frequent kind: without calls but one.
+            content = f'{{"stringValue":{encode_basestring(value)}}}'
+        else:
+            content = any_value(value, depth)
+        parts.append(f"{start}{content}}}")
+    return ",".join(parts)
 
 
-def _text(value: object) -> Json:
-    return {"stringValue": as_text(value)}
+def _key(key: object) -> str:
+    """A ``KeyValue`` up to its value."""
+    return f'{{"key":{quoted(key)},"value":'
 
 
-def _integer(value: int) -> Json:
+def _remember_key(key: str) -> str:
+    if len(_keys) >= _MAX_KEYS:
+        _keys.clear()
+    start = _keys[key] = _key(key)
+    return start
+
+
+def _text(value: object) -> str:
+    return f'{{"stringValue":{quoted(value)}}}'
+
+
+def _integer(value: int) -> str:
     if INT64_MIN <= value <= INT64_MAX:
-        return {"intValue": str(value)}
+        return f'{{"intValue":"{value}"}}'
     return _text(value)
 
 
-def _array(values: Sequence[object], depth: int) -> Json:
+def _bytes(value: bytes) -> str:
+    return f'{{"bytesValue":"{b2a_base64(value, newline=False).decode()}"}}'
+
+
+def _array(values: Sequence[object], depth: int) -> str:
     if depth >= MAX_DEPTH:
         return _text(values)
-    return {"arrayValue": {"values": [any_value(item, depth + 1) for item in values]}}
+    depth += 1
+    items = ",".join([any_value(item, depth) for item in values])
+    return f'{{"arrayValue":{{"values":[{items}]}}}}'
 
 
-def _mapping(values: Mapping[Any, object], depth: int) -> Json:
+def _mapping(values: Mapping[Any, object], depth: int) -> str:
     if depth >= MAX_DEPTH:
         return _text(values)
-    return {"kvlistValue": {"values": _key_values(snapshot(values), depth + 1)}}
+    items = _key_values(snapshot(values), depth + 1)
+    return f'{{"kvlistValue":{{"values":[{items}]}}}}'
 
 
-_SCALARS: dict[type, Callable[[Any], Json]] = {
-    str: _text,
-    bool: lambda value: {"boolValue": value},
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    bool: lambda value: '{"boolValue":true}' if value else '{"boolValue":false}',
     int: _integer,
-    float: lambda value: {"doubleValue": double(value)},
-    bytes: lambda value: {"bytesValue": b2a_base64(value, newline=False).decode()},
-    type(None): lambda _: {},
+    float: lambda value: f'{{"doubleValue":{double(value)}}}',
+    bytes: _bytes,
+    type(None): lambda _: "{}",
 }
 
-_NESTED: dict[type, Callable[[Any, int], Json]] = {
+_NESTED: dict[type, Callable[[Any, int], str]] = {
     tuple: _array,
     list: _array,
     dict: _mapping,
