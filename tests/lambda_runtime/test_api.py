@@ -74,6 +74,24 @@ def test_a_chunked_answer_is_put_together(body, cuts, trailer):
         api.close()
 
 
+def test_an_answer_is_read_when_it_is_wanted():
+    answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"hi"]
+    with Peer([answer]) as peer:
+        api = Api(peer.address)
+        api.ask("GET", "/", {}, timeout_s=5)
+        assert api.answer().body == b"hi"
+        api.close()
+
+
+def test_a_connection_that_ends_is_no_answer_to_wait_for():
+    with Peer([[]]) as peer:
+        api = Api(peer.address)
+        with pytest.raises(ConnectionError):
+            api.ask("GET", "/", {}, timeout_s=5)
+        with pytest.raises(ConnectionError):
+            api.answer()
+
+
 def test_the_connection_is_kept_for_the_next_request():
     answer = [b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"]
     with Peer([answer, answer]) as peer:

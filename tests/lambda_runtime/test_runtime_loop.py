@@ -81,6 +81,29 @@ def test_a_retry_under_the_same_id_is_waited_for_anew():
     assert answered == [True]
 
 
+def test_the_next_answer_is_waited_for_whatever_its_id():
+    loop = _runtime.Loop()
+    loop.waits()
+    known = loop.answers
+    loop.got(Request("a"))
+    thread = threading.Thread(target=loop.wait_for_answer, args=(known,))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    loop.waits()
+    thread.join(5)
+    assert not thread.is_alive()
+    loop.wait_for_answer(known)  # returns at once: it has been given
+
+
+def test_no_answer_is_waited_for_long_where_no_invocation_runs():
+    loop = _runtime.Loop()
+    loop.waits()
+    began = time.monotonic()
+    loop.wait_for_answer(loop.answers)
+    assert 0.9 <= time.monotonic() - began < 3.0
+
+
 def test_an_invocation_that_the_runtime_never_noticed_is_not_waited_for_long():
     loop = _runtime.Loop()
     loop.waits()

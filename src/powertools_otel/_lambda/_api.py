@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 _LONGEST_LINE = 65_536
+_ENDED = "the connection ended"
 
 
 class Reply(NamedTuple):
@@ -57,13 +58,45 @@ class Api:
             OSError: Not connected, or the connection ended.
             ValueError: What came is not HTTP.
         """
+        self.ask(method, path, headers, body, timeout_s=timeout_s)
+        return self.answer()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        timeout_s: float | None,
+    ) -> None:
+        """Ask, and wait until there is an answer, without reading it.
+
+        Raises:
+            OSError: Not connected, or the connection ended.
+        """
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         try:
-            reader, connection = self._connect(timeout_s)
+            connection = self._connect(timeout_s)
             connection.sendall("\r\n".join(lines).encode("latin-1") + body)
-            reply = _read(reader)
+            _wait_for_data(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def answer(self) -> Reply:
+        """The answer to what was asked last.
+
+        Raises:
+            OSError: Nothing was asked, or the connection ended.
+            ValueError: What came is not HTTP.
+        """
+        if self._reader is None:
+            raise ConnectionError(_ENDED)
+        try:
+            reply = _read(self._reader)
         except BaseException:
             self.close()
             raise
@@ -78,12 +111,17 @@ class Api:
                 part.close()
         self._reader = self._socket = None
 
-    def _connect(self, timeout_s: float | None) -> tuple[BufferedReader, socket.socket]:
+    def _connect(self, timeout_s: float | None) -> socket.socket:
         if self._socket is None or self._reader is None:
             self._socket = socket.create_connection(self._address, timeout_s or 1.0)
             self._reader = self._socket.makefile("rb")
         self._socket.settimeout(timeout_s)
-        return self._reader, self._socket
+        return self._socket
+
+
+def _wait_for_data(connection: socket.socket) -> None:
+    if not connection.recv(1, socket.MSG_PEEK):
+        raise ConnectionError(_ENDED)
 
 
 def _read(reader: BufferedReader) -> Reply:
@@ -113,14 +151,12 @@ def _body(reader: BufferedReader, headers: Mapping[str, str]) -> bytes:
 def _line(reader: BufferedReader) -> str:
     line = reader.readline(_LONGEST_LINE)
     if not line.endswith(b"\n"):
-        msg = "the connection ended"
-        raise ConnectionError(msg)
+        raise ConnectionError(_ENDED)
     return line.rstrip(b"\r\n").decode("latin-1")
 
 
 def _exactly(reader: BufferedReader, size: int) -> bytes:
     body = reader.read(size)
     if len(body) != size:
-        msg = "the connection ended"
-        raise ConnectionError(msg)
+        raise ConnectionError(_ENDED)
     return body

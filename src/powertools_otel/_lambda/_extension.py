@@ -18,6 +18,7 @@ from powertools_otel._guard import harmless, logger, warn_once
 from powertools_otel._lambda._api import Api
 
 if TYPE_CHECKING:
+    from powertools_otel._lambda._api import Reply
     from powertools_otel._lambda._runtime import Loop
     from powertools_otel._pipeline import Pipeline
 
@@ -147,9 +148,7 @@ class _Extension:
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                reply = self._api.request(
-                    "GET", _PREFIX + "/event/next", self._headers, timeout_s=None
-                )
+                reply = self._next_event()
                 if reply.status != _OK:
                     msg = f"Lambda answered {reply.status}"
                     raise ValueError(msg)  # noqa: TRY301 - handled like any failure
@@ -158,6 +157,8 @@ class _Extension:
                 # After a restore from a snapshot the connection is gone, for example.
                 logger.debug("No event from Lambda: %s", error)
                 self._polls = False
+                # An invocation may have counted on this event.
+                self._pipeline.flush()
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
                 continue
@@ -165,6 +166,22 @@ class _Extension:
             self._polls = True
             with harmless("flush after the response"):
                 self._handle(event)
+
+    def _next_event(self) -> Reply:
+        """Ask for an event; read it when the invocation that it tells of is answered.
+
+        It comes with the invocation itself: reading it then would take the
+        interpreter from the handler.
+
+        Raises:
+            OSError: Not connected, or the connection ended.
+            ValueError: What came is not HTTP.
+        """
+        known = self._loop.answers
+        self._api.ask("GET", _PREFIX + "/event/next", self._headers, timeout_s=None)
+        if self._deferring:
+            self._loop.wait_for_answer(known)
+        return self._api.answer()
 
     def _handle(self, event: Any) -> None:
         """Flush once the response to the event's invocation has been posted."""

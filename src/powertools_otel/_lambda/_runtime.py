@@ -48,6 +48,7 @@ class Loop:
             of INIT, in ns since the epoch.
         on_begin: Called with each invocation before its handler.
         on_finish: Called with each invocation after its response was posted.
+        answers: How many responses have been posted.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class Loop:
         self.initialized: int | None = None
         self.on_begin: list[Callable[[Turn], None]] = []
         self.on_finish: list[Callable[[Turn], None]] = []
+        self.answers = 0
         self._answered = threading.Condition()
         self._answered_id: str | None = None
         self._idle_since = 0.0
@@ -72,6 +74,7 @@ class Loop:
             self.turn = None
             self._idle_since = time.monotonic()
             if turn is not None:
+                self.answers += 1
                 self._answered_id = turn.request_id
                 self._answered.notify_all()
 
@@ -81,6 +84,18 @@ class Loop:
         for hook in self.on_begin:
             with harmless("begin an invocation"):
                 hook(turn)
+
+    def wait_for_answer(self, known: int) -> None:
+        """Wait until a response was posted that ``known`` does not count.
+
+        Or until the runtime has been idle for 1 s, and none is under way.
+        """
+        with self._answered:
+            since = time.monotonic()
+            while self.answers == known:
+                self._answered.wait(_UNNOTICED_S)
+                if self._is_idle(since):
+                    return
 
     def wait_until_answered(self, request_id: str) -> bool:
         """Wait, as long as it takes, until that invocation's response was posted.
@@ -95,13 +110,16 @@ class Loop:
             since = time.monotonic()
             while self._answered_id != request_id:
                 self._answered.wait(_UNNOTICED_S)
-                if self.turn is None and self._answered_id != request_id:
-                    idle = time.monotonic() - max(self._idle_since, since)
-                    if idle >= _UNNOTICED_S:
-                        return False
+                if self._answered_id != request_id and self._is_idle(since):
+                    return False
             # Lambda retries an asynchronous invocation under the same id.
             self._answered_id = None
         return True
+
+    def _is_idle(self, since: float) -> bool:
+        """Whether no invocation has run for 1 s; not asked earlier than ``since``."""
+        idle = time.monotonic() - max(self._idle_since, since)
+        return self.turn is None and idle >= _UNNOTICED_S
 
 
 def observe(loop: Loop) -> bool:
