@@ -1,7 +1,9 @@
 """Instrument the libraries that Powertools' Tracer patches, with OpenTelemetry's means.
 
 An instrumentation is loaded when its library is imported: now, if that has happened,
-or later. Nothing is looked for among entry points.
+or later. For botocore and urllib3, which ``import boto3`` brings in any case, it is
+loaded when the first client or connection pool is made; ``_first_use`` says why.
+Nothing is looked for among entry points.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import opentelemetry
 
 from powertools_otel._guard import harmless, logger, warn_once
 from powertools_otel._import_hooks import forget, when_imported
-from powertools_otel._patch import _libraries, _tracers
+from powertools_otel._patch import _first_use, _libraries, _tracers
 from powertools_otel._patch._libraries import LIBRARIES, Library
 from powertools_otel._patch._tracers import Tracers
 
@@ -147,15 +149,27 @@ def _instrument_when_imported(library: Library, say: Callable[..., None]) -> Non
         return
 
     def hook(imported: ModuleType) -> None:
-        try:
-            _instrument(library, imported)
-        except Exception as error:  # noqa: BLE001 - it is somebody's import
-            say(
-                "opentelemetry-instrumentation-%s could not instrument %s: %r",
-                library.package,
-                imported.__name__,
-                error,
-            )
+        def instrument() -> None:
+            try:
+                _instrument(library, imported)
+            except Exception as error:  # noqa: BLE001 - it is somebody's import or call
+                say(
+                    "opentelemetry-instrumentation-%s could not instrument %s: %r",
+                    library.package,
+                    imported.__name__,
+                    error,
+                )
+
+        use = library.first_use
+        if use is not None and _first_use.is_ahead(imported):
+            instrumentation = f"{_PREFIX}.{library.module}"
+            with suppress(AttributeError, KeyError):  # a library that was rebuilt
+                _undo.append(
+                    _first_use.wait(use, imported, instrumentation, instrument)
+                )
+                return
+        instrument()
+        _first_use.now()
 
     _hooks[library] = hook
     when_imported(library.trigger, hook)

@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+class FirstUse(NamedTuple):
+    """How the use of a library begins that other libraries import for themselves."""
+
+    made: str
+    """The class whose first instance means that calls will follow."""
+    called: str
+    """The method that is instrumented, for calls of instances made before."""
+
+
 class Library(NamedTuple):
     """One instrumentation of OpenTelemetry's, and when to load it."""
 
@@ -19,16 +28,33 @@ class Library(NamedTuple):
     """Its instrumentor class; a database's name where there is only a function."""
     package: str
     """What to install for it, less ``opentelemetry-instrumentation-``."""
+    first_use: FirstUse | None
+    """What to wait for; None where whoever imports the library means to use it."""
 
 
-def _of(trigger: str, module: str, kind: str, package: str | None = None) -> Library:
-    return Library(trigger, module, kind, package or module.replace("_", "-"))
+def _of(
+    trigger: str,
+    module: str,
+    kind: str,
+    package: str | None = None,
+    first_use: FirstUse | None = None,
+) -> Library:
+    return Library(
+        trigger, module, kind, package or module.replace("_", "-"), first_use
+    )
 
 
 LIBRARIES = {
     "aiobotocore": (_of("aiobotocore.client", "botocore", "AiobotocoreInstrumentor"),),
     "aiohttp": (_of("aiohttp", "aiohttp_client", "AioHttpClientInstrumentor"),),
-    "botocore": (_of("botocore.client", "botocore", "BotocoreInstrumentor"),),
+    "botocore": (
+        _of(
+            "botocore.client",
+            "botocore",
+            "BotocoreInstrumentor",
+            first_use=FirstUse("BaseClient", "BaseClient._make_api_call"),
+        ),
+    ),
     "httplib": (_of("urllib.request", "urllib", "URLLibInstrumentor"),),
     "httpx": (_of("httpx", "httpx", "HTTPXClientInstrumentor"),),
     "mysql": (_of("mysql.connector", "mysql", "MySQLInstrumentor"),),
@@ -44,7 +70,14 @@ LIBRARIES = {
     "requests": (_of("requests", "requests", "RequestsInstrumentor"),),
     "sqlalchemy": (_of("sqlalchemy", "sqlalchemy", "SQLAlchemyInstrumentor"),),
     "sqlite3": (_of("sqlite3", "sqlite3", "SQLite3Instrumentor"),),
-    "urllib3": (_of("urllib3", "urllib3", "URLLib3Instrumentor"),),
+    "urllib3": (
+        _of(
+            "urllib3",
+            "urllib3",
+            "URLLib3Instrumentor",
+            first_use=FirstUse("PoolManager", "HTTPConnectionPool.urlopen"),
+        ),
+    ),
 }
 ALIASES = {
     "aioboto3": "aiobotocore",
