@@ -204,6 +204,8 @@ class scope:  # noqa: N801 - a context manager, used as a statement
             for hook in _end_hooks:
                 with harmless("end an invocation"):
                     hook(invocation)
+        # Its segment knows the invocation: a cycle, which would keep the event, too.
+        invocation.root = None
 
 
 def on_begin(hook: Callable[[Invocation], None]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import inspect
 import json
 import logging
 import subprocess
 import sys
+import weakref
 
 import aws_lambda_powertools
 import pytest
@@ -17,11 +19,13 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.conftest import LambdaContext
 from tests.test_values import anything
 
 import powertools_otel
 import powertools_otel.testing
-from powertools_otel import OTelTracingProvider, Tracer
+from powertools_otel import Metrics, OTelTracingProvider, Tracer
+from powertools_otel.testing import OTLPReceiver
 
 
 def test_signature_is_upstreams():
@@ -342,3 +346,41 @@ def test_an_upstream_tracer_with_another_provider_is_untouched(monkeypatch):
     assert calls[0] == "## handler"
     assert calls[1].endswith("numbers")
     assert "ColdStart" in calls
+
+
+class Event(dict):
+    """An event that tells when it is gone."""
+
+
+def test_an_invocation_leaves_nothing_to_the_garbage_collector(in_lambda, monkeypatch):
+    """An event of megabytes is freed when the handler is done, not some time later."""
+    with OTLPReceiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        tracer = Tracer(service="s", auto_patch=False)
+        metrics = Metrics(namespace="n", service="s")
+
+        @tracer.capture_method
+        def method():
+            tracer.put_annotation("k", "v")
+            metrics.add_metric("Orders", "Count", 1)
+            return 1
+
+        @metrics.log_metrics
+        @tracer.capture_lambda_handler
+        def handler(event, context):
+            tracer.put_metadata("k", {"v": method()})
+            return 1
+
+        def invoke():
+            event = Event(payload="x" * 1000)
+            handler(event, LambdaContext())
+            return weakref.ref(event)
+
+        invoke()
+        gc.collect()
+        gc.disable()
+        try:
+            assert invoke()() is None
+        finally:
+            gc.enable()
+        assert len(receiver.spans) == 4

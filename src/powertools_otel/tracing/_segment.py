@@ -209,8 +209,10 @@ class OTelSegment(BaseSegment):
             self.span.end(end_ns)
         except Exception as error:  # noqa: BLE001 - ours stay ours
             note("end a span", error)
-        if self.detach is not None:
-            self.detach()
+        # Once, and gone: a cycle would keep all of it until the next collection.
+        detach, self.detach = self.detach, None
+        if detach is not None:
+            detach()
 
     @override
     def add_subsegment(self, subsegment: Any) -> None:
