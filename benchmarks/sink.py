@@ -1,5 +1,8 @@
 """A receiver in a process of its own that answers 200 and counts requests.
 
+At the same port, X-Ray's daemon: one that reads, as it does in Lambda, since what a
+sender pays for waking its receiver is most of what a datagram costs it.
+
 Raw asyncio, so that it takes as little as possible of the machine's other core.
 Prints its port, then a line per request with the arrival time (CLOCK_MONOTONIC, s)
 if ``--times`` is given.
@@ -55,6 +58,13 @@ class Sink(asyncio.Protocol):
                 print(arrived, path, flush=True)
 
 
+class Daemon(asyncio.DatagramProtocol):
+    """Reads what X-Ray's SDK sends, as the daemon beside every function does."""
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        """Take a segment; nobody is answered."""
+
+
 async def serve(*, times: bool, certificate: str | None) -> None:
     """Serve for ever."""
     tls = None
@@ -65,7 +75,9 @@ async def serve(*, times: bool, certificate: str | None) -> None:
     server = await loop.create_server(
         lambda: Sink(times=times), "127.0.0.1", 0, ssl=tls
     )
-    print(server.sockets[0].getsockname()[1], flush=True)
+    address = server.sockets[0].getsockname()
+    await loop.create_datagram_endpoint(Daemon, local_addr=address)
+    print(address[1], flush=True)
     await server.serve_forever()
 
 
