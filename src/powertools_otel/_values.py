@@ -274,6 +274,8 @@ def _cut(text: str, budget: _Budget) -> str:
 
 def _text(text: str, limit: int) -> str:
     """Text of at most ``limit`` bytes, ending in a mark where it was cut."""
+    if len(text) <= limit and text.isascii():
+        return text  # as nearly all are
     if len(text) > limit:
         missing = len(text) - limit
         mark = f"{MARK} (+{missing})"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, ParentBased
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
@@ -27,7 +28,6 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Event, SpanLimits, SpanProcessor
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes
@@ -56,6 +56,9 @@ _PER_TRACER = frozenset(
     }
 )
 
+
+SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+"""Where the API keeps a context's current span, which it tells nobody."""
 
 _FIELDS = _PER_SPAN | _PUT_OFF | _PER_TRACER
 
@@ -220,9 +223,10 @@ class LightTracer:
         What the SDK's default sampler says: a span whose parent is sampled is sampled,
         and so is one that begins a trace.
         """
-        parent = trace.get_current_span(context).get_span_context()
+        current: Any = context.get(SPAN_KEY)
+        parent = None if current is None else current.get_span_context()
         ids = self._tracer.id_generator
-        if not parent.is_valid:
+        if parent is None or not parent.is_valid:
             if not self._begins_traces:
                 return None
             trace_id = ids.generate_trace_id()

@@ -18,10 +18,10 @@ from powertools_otel import _invocation, _pipeline
 from powertools_otel._guard import harmless, logger
 from powertools_otel.tracing import _propagation, _root, _sdk, _seams
 from powertools_otel.tracing._ids import adopt_trace_id
+from powertools_otel.tracing._light_span import SPAN_KEY
 from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment, segment_of
 from powertools_otel.tracing._span_scope import (
     SEGMENT_KEY,
-    SPAN_KEY,
     SpanScope,
     leave_parent,
     with_segment,

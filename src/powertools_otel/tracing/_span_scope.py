@@ -10,10 +10,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from powertools_otel._guard import note
+from powertools_otel.tracing._light_span import SPAN_KEY
 from powertools_otel.tracing._segment import NO_SEGMENT, OTelSegment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Token
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 SEGMENT_KEY = otel_context.create_key("powertools-otel-segment")
-SPAN_KEY = next(
-    iter(trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context()))
-)
-"""Where the API keeps the current span, which it tells nobody."""
 
 
 def with_segment(base: Context, segment: OTelSegment, span: Span) -> Context:
@@ -52,8 +50,13 @@ class attached:  # noqa: N801 - a context manager, used as a statement
         self._token = otel_context.attach(self._context)
 
     def __exit__(self, *_: object) -> None:
-        if otel_context.get_current() is self._context:
-            otel_context.detach(self._token)
+        put_back(self._context, self._token)
+
+
+def put_back(context: Context, token: Token[Context]) -> None:
+    """Undo what made ``context`` current, unless another one has become so."""
+    if otel_context.get_current() is context:
+        otel_context.detach(token)
 
 
 class SpanScope:
@@ -74,13 +77,14 @@ class SpanScope:
     """
 
     __slots__ = (
-        "_attached",
+        "_context",
         "_invocation",
         "_name",
         "_namespace",
         "_private",
         "_provider",
         "_segment",
+        "_token",
     )
 
     def __init__(
@@ -105,9 +109,8 @@ class SpanScope:
             begun = None
         if begun is None:
             return NO_SEGMENT
-        segment, context, self._invocation = begun
-        self._attached = attached(context)
-        self._attached.__enter__()
+        segment, self._context, self._invocation = begun
+        self._token = otel_context.attach(self._context)
         segment.detach = self._detach
         self._segment = segment
         return segment
@@ -143,7 +146,7 @@ class SpanScope:
         self.__exit__(kind, error, trace)
 
     def _detach(self) -> None:
-        self._attached.__exit__()
+        put_back(self._context, self._token)
         if self._invocation is not None:
             self._invocation.__exit__(None, None, None)
 

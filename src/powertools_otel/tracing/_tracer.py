@@ -9,7 +9,7 @@ from aws_lambda_powertools.tracing import tracer as upstream
 from typing_extensions import override
 
 from powertools_otel import _pipeline
-from powertools_otel._guard import harmless
+from powertools_otel._guard import harmless, note
 from powertools_otel._settings import flag
 from powertools_otel.tracing import _sdk
 from powertools_otel.tracing._provider import OTelTracingProvider
@@ -65,8 +65,10 @@ class Tracer(upstream.Tracer):
         """Set an attribute on the current span, named among its annotations."""
         # Upstream formats the value for its debug log, and raises what that raises.
         if self._records():
-            with harmless("put an annotation"):
+            try:
                 self.provider.put_annotation(key, value)
+            except Exception as error:  # noqa: BLE001 - ours stay ours
+                note("put an annotation", error)
 
     @override
     def put_metadata(self, key: str, value: Any, namespace: str | None = None) -> None:
