@@ -168,6 +168,9 @@ class ScriptedTransport:
         self._script = script
         self.sent: list[bytes] = []
 
+    def is_open(self) -> bool:
+        return self._script.draw(st.booleans())
+
     def open(self, deadline: float) -> Steps[Outcome | None]:
         yield from ()
         return self._script.draw(refusals)

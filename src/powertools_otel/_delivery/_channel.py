@@ -196,10 +196,11 @@ class Channel:
         started = time.monotonic()
         transport = self._get_transport()
         bound = min(bound, started + transport.timeout_s)
-        failed = yield from transport.open(bound)
-        if failed is not None:
-            self._note(failed, time.monotonic() - started)
-            return failed
+        if not transport.is_open():
+            failed = yield from transport.open(bound)
+            if failed is not None:
+                self._note(failed, time.monotonic() - started)
+                return failed
         batches = self._next_batches()
         resendable = len(self._may_be_resent(batches)) == len(batches)
         body = self._encoding.frame(self.signal, [batch.body for batch in batches])

@@ -104,6 +104,15 @@ class GrpcTransport:
         self._used = clock()
         self._wakeup: tuple[socket.socket, socket.socket] | None = None
 
+    def is_open(self) -> bool:
+        """Whether the channel is connected, and was used not long ago."""
+        return (
+            self._ready
+            and self._authorization is None
+            and self._call is None
+            and elapsed(self._used, self._clock()) < IDLE_LIMIT_S
+        )
+
     def open(self, deadline: float) -> Steps[Outcome | None]:
         """Have a channel that is connected, or was when it was last used."""
         if self._authorization is not None:

@@ -99,11 +99,7 @@ class HttpTransport:
             if refused is not None:
                 return refused
         if self._stream is not None:
-            if (
-                elapsed(self._used, self._clock()) < IDLE_LIMIT_S
-                and self._late is None
-                and self._stream.is_idle()
-            ):
+            if self._is_alive(self._stream):
                 return None
             self.close()
         opening = self._opening
@@ -122,6 +118,21 @@ class HttpTransport:
         failed = yield from self._establish(opening, deadline)
         self._tried = (opening.stage, self._clock())
         return failed
+
+    def is_open(self) -> bool:
+        """Whether a request can be sent at once."""
+        return (
+            self._authorization is None
+            and self._stream is not None
+            and self._is_alive(self._stream)
+        )
+
+    def _is_alive(self, stream: Stream) -> bool:
+        return (
+            elapsed(self._used, self._clock()) < IDLE_LIMIT_S
+            and self._late is None
+            and stream.is_idle()
+        )
 
     def _authorize(self, wanted: Authorization, deadline: float) -> Outcome | None:
         """Have what requests are let in by; take it over if it lasts."""

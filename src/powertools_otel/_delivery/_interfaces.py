@@ -43,6 +43,10 @@ class Transport(Protocol):
     timeout_s: float
     """What one request may take at most, whatever the deadline of the flush."""
 
+    def is_open(self) -> bool:
+        """Whether there is nothing to :meth:`open`, as far as can be known."""
+        ...
+
     def open(self, deadline: float) -> Steps[Outcome | None]:
         """Have a connection; None, or why there is none."""
         ...

@@ -24,6 +24,10 @@ class NowhereTransport:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
+    def is_open(self) -> bool:
+        """Always."""
+        return True
+
     def open(self, deadline: float) -> Steps[Outcome | None]:
         """Always open."""
         yield from ()

@@ -31,6 +31,10 @@ class StdoutTransport:
     limit = LINE_LIMIT - _ENVELOPE
     timeout_s = math.inf
 
+    def is_open(self) -> bool:
+        """Standard output is."""
+        return True
+
     def open(self, deadline: float) -> Steps[Outcome | None]:
         """Nothing to connect to."""
         yield from ()
