@@ -53,13 +53,17 @@ def sizes(documents: Iterable[dict[str, Any]]) -> list[int]:
 
 
 def statistics(
-    documents: Iterable[dict[str, Any]], times_ms: Container[int] = ()
+    documents: Iterable[dict[str, Any]],
+    times_ms: Container[int] = (),
+    *,
+    resolutions: bool = True,
 ) -> dict[Series, Statistics]:
     """Statistics of all documents together; sums to 1e-9.
 
     Args:
         documents: EMF documents.
         times_ms: Times that were set; any other is that of a flush.
+        resolutions: Whether the same metric in another resolution is another one.
     """
     found: defaultdict[Series, list[Statistics]] = defaultdict(list)
     for document in documents:
@@ -75,7 +79,7 @@ def statistics(
                         directive["Namespace"],
                         metric["Name"],
                         metric["Unit"],
-                        metric.get("StorageResolution", 60),
+                        metric.get("StorageResolution", 60) if resolutions else 0,
                         dimensions,
                         time_ms if time_ms in times_ms else None,
                     )
