@@ -360,7 +360,7 @@ EXEMPLARS = st.lists(
 NUMBER_POINTS = st.builds(
     model.NumberPoint, ATTRIBUTES, UINT64, UINT64, NUMBERS, EXEMPLARS
 )
-HISTOGRAM_POINTS = st.builds(
+ODD_HISTOGRAM_POINTS = st.builds(
     model.HistogramPoint,
     ATTRIBUTES,
     UINT64,
@@ -372,6 +372,29 @@ HISTOGRAM_POINTS = st.builds(
     bounds=st.lists(DOUBLES, max_size=4),
     bucket_counts=COUNTS,
     exemplars=EXEMPLARS,
+)
+
+
+def _usual_histogram_points(bounds: tuple[float, ...]):
+    """Points as the store makes them: with all numbers, and a count per bucket."""
+    buckets = len(bounds) + 1
+    return st.builds(
+        model.HistogramPoint,
+        ATTRIBUTES,
+        UINT64,
+        UINT64,
+        count=UINT64,
+        sum=DOUBLES,
+        min=DOUBLES,
+        max=DOUBLES,
+        bounds=st.just(bounds),
+        bucket_counts=st.lists(UINT64, min_size=buckets, max_size=buckets),
+        exemplars=EXEMPLARS,
+    )
+
+
+HISTOGRAM_POINTS = ODD_HISTOGRAM_POINTS | (
+    st.lists(DOUBLES, max_size=4).map(tuple).flatmap(_usual_histogram_points)
 )
 EXPONENTIAL_POINTS = st.builds(
     model.ExponentialPoint,

@@ -1,7 +1,8 @@
 """Metrics to be sent, independent of how they were recorded or are encoded.
 
 The fields are those of OTLP's ``metrics.proto``; its documentation says what each
-means. All times are nanoseconds since the Unix epoch.
+means. All times are nanoseconds since the Unix epoch. A point's attributes must not
+change: what encoders made of them is remembered per object.
 
 Plain ``__slots__`` classes because they load in a cold start: the interpreter takes
 about 10 us to create one, against 100-1,300 us for a named tuple of ten fields.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct, pack
 from struct import error as StructError  # noqa: N812 - its name says nothing
 from typing import TYPE_CHECKING
 
 from powertools_otel._guard import harmless
 from powertools_otel._otlp._model import (
-    ExponentialHistogram,
+    CUMULATIVE,
+    DELTA,
     Gauge,
     Histogram,
+    Scope,
     Sum,
 )
 from powertools_otel._otlp._shared import (
@@ -35,25 +38,34 @@ from powertools_otel._otlp._wire import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import TypeVar
+    from typing import Any, TypeAlias, TypeVar
 
     from powertools_otel._otlp._model import (
+        Attributes,
         Exemplar,
+        ExponentialHistogram,
         ExponentialPoint,
         HistogramPoint,
         Metric,
         NumberPoint,
         Resource,
-        Scope,
     )
 
+    Data: TypeAlias = Gauge | Sum | Histogram | ExponentialHistogram
     Point = TypeVar("Point")
+
+_TEMPORALITY = {DELTA: b"\x10\x01", CUMULATIVE: b"\x10\x02"}
+
+_NUMBERS = "<BQBQBQBdBdBd"
+"""A histogram's times, count, sum, minimum and maximum."""
 
 _double = Struct("<Bd").pack
 _fixed64 = Struct("<BQ").pack
 _times = Struct("<BQBQ").pack
 _times_and_double = Struct("<BQBQBd").pack
 _times_and_integer = Struct("<BQBQBq").pack
+_IN_A_SPAN = Struct("<sBBQBdBB8sBB16s")
+"""An exemplar: its tag and size, its time, a double, the span's id and the trace's."""
 
 
 def encode_metrics(resource: Resource, scopes: Iterable[Scope]) -> bytes:
@@ -66,50 +78,101 @@ def encode_metrics(resource: Resource, scopes: Iterable[Scope]) -> bytes:
 
 
 def _scope_metrics(scope: Scope) -> bytes:
-    start, end = scope_ends(scope)
+    start, end = (
+        scope_ends(scope)
+        if scope.attributes
+        else _plain_scope_ends(scope.name, scope.version, scope.schema_url)
+    )
     metrics = b"".join([_metric(metric) for metric in scope.metrics])
     return field(b"\x12", start + metrics + end)
 
 
+# A function has few namespaces, and those in each request.
+@lru_cache(maxsize=64, typed=True)
+def _plain_scope_ends(name: str, version: str, schema_url: str) -> tuple[bytes, bytes]:
+    return scope_ends(Scope(name, version, schema_url, None, ()))
+
+
 def _metric(metric: Metric) -> bytes:
-    parts = [
-        text_field(b"\x0a", metric.name),
-        text_field(b"\x12", metric.description),
-        text_field(b"\x1a", metric.unit),
-        _data(metric.data),
-    ]
+    tag, encode, end = _kind(metric.data)
+    points = _encoded(encode, metric.data.points)
+    name, description, unit = metric.name, metric.description, metric.unit
+    if len(points) == 1 and not metric.metadata:
+        [point] = points
+        return _opening(name, description, unit, tag, len(point), end) + point + end
+    data = b"".join([field(b"\x0a", point) for point in points])
+    parts = [_head(name, description, unit), field(tag, data + end)]
     put_attributes(parts, b"\x62", metric.metadata)
     return field(b"\x12", b"".join(parts))
 
 
-def _data(data: Gauge | Sum | Histogram | ExponentialHistogram) -> bytes:
-    if isinstance(data, Gauge):
-        return field(b"\x2a", _points(_number_point, data.points))
-    temporality = bytes((0x10, data.temporality))
+# From flush to flush a function has the same metrics, mostly with one point each, in
+# which little but the numbers is new: they all have the size of those before.
+@lru_cache(maxsize=1024, typed=True)
+def _opening(
+    name: str, description: str, unit: str, tag: bytes, size: int, end: bytes
+) -> bytes:
+    """A metric with one point of ``size`` bytes, up to where the point begins."""
+    head = _head(name, description, unit)
+    point = b"\x0a" + varint(size)
+    data = tag + varint(len(point) + size + len(end)) + point
+    return b"\x12" + varint(len(head) + len(data) + size + len(end)) + head + data
+
+
+def _head(name: str, description: str, unit: str) -> bytes:
+    return (
+        text_field(b"\x0a", name)
+        + text_field(b"\x12", description)
+        + text_field(b"\x1a", unit)
+    )
+
+
+def _kind(data: Data) -> tuple[bytes, Callable[[Any], bytes], bytes]:
+    """A metric's tag for its data, how its points are encoded, what follows them."""
+    if isinstance(data, Histogram):
+        return b"\x4a", _histogram_point, _TEMPORALITY[data.temporality]
     if isinstance(data, Sum):
         monotonic = b"\x18\x01" if data.monotonic else b""
-        points = _points(_number_point, data.points)
-        return field(b"\x3a", points + temporality + monotonic)
-    if isinstance(data, Histogram):
-        points = _points(_histogram_point, data.points)
-        return field(b"\x4a", points + temporality)
-    points = _points(_exponential_point, data.points)
-    return field(b"\x52", points + temporality)
+        return b"\x3a", _number_point, _TEMPORALITY[data.temporality] + monotonic
+    if isinstance(data, Gauge):
+        return b"\x2a", _number_point, b""
+    return b"\x52", _exponential_point, _TEMPORALITY[data.temporality]
 
 
-def _points(encode: Callable[[Point], bytes], points: Iterable[Point]) -> bytes:
-    encoded: list[bytes] = []
-    for point in points:
-        with harmless("encode a data point"):
-            encoded.append(encode(point))
-    return b"".join(encoded)
+def _encoded(encode: Callable[[Point], bytes], points: Sequence[Point]) -> list[bytes]:
+    """The content of each point that can be encoded."""
+    try:
+        return [*map(encode, points)]
+    except Exception:  # noqa: BLE001 - which one it is, and why, is found out next
+        encoded: list[bytes] = []
+        for point in points:
+            with harmless("encode a data point"):
+                encoded.append(encode(point))
+        return encoded
+
+
+def _attributes(tag: bytes) -> Callable[[Attributes], bytes]:
+    """How a kind of point has its attributes: all points of a flush share theirs."""
+
+    @remember_by_identity
+    def encoded(attributes: Attributes) -> bytes:
+        parts: list[bytes] = []
+        put_attributes(parts, tag, attributes)
+        return b"".join(parts)
+
+    return encoded
+
+
+_of_a_number = _attributes(b"\x3a")
+_of_a_histogram = _attributes(b"\x4a")
+_of_an_exponential = _attributes(b"\x0a")
 
 
 def _number_point(point: NumberPoint) -> bytes:
-    parts = [_time_and_value(point)]
-    put_attributes(parts, b"\x3a", point.attributes)
-    parts += [_exemplar(b"\x2a", exemplar) for exemplar in point.exemplars]
-    return field(b"\x0a", b"".join(parts))
+    content = _time_and_value(point) + _of_a_number(point.attributes)
+    for exemplar in point.exemplars:
+        content += _exemplar(b"\x2a", exemplar)
+    return content
 
 
 def _time_and_value(point: NumberPoint) -> bytes:
@@ -127,18 +190,56 @@ def _time_and_value(point: NumberPoint) -> bytes:
 
 
 def _histogram_point(point: HistogramPoint) -> bytes:
-    parts = [
-        _start_and_time(point.start_unix_nano, point.time_unix_nano),
-        _unsigned(0x21, point.count),
-        _optional(0x29, point.sum),
-        _packed_fixed64(b"\x32", point.bucket_counts),
-        _bounds(point.bounds),
-        _optional(0x59, point.min),
-        _optional(0x61, point.max),
-    ]
-    put_attributes(parts, b"\x4a", point.attributes)
-    parts += [_exemplar(b"\x42", exemplar) for exemplar in point.exemplars]
-    return field(b"\x0a", b"".join(parts))
+    content = _distribution(point) + _of_a_histogram(point.attributes)
+    for exemplar in point.exemplars:
+        content += _exemplar(b"\x42", exemplar)
+    return content
+
+
+def _distribution(point: HistogramPoint) -> bytes:
+    """All numbers of a histogram's point: at once, where they are as they should be."""
+    if isinstance(point.bounds, tuple):
+        numbers, size, bounds = _layout(point.bounds)
+        try:
+            content = numbers(
+                0x11, point.start_unix_nano,
+                0x19, point.time_unix_nano,
+                0x21, point.count,
+                0x29, point.sum,
+                0x59, point.min,
+                0x61, point.max,
+                size, *point.bucket_counts,
+            )  # fmt: skip
+            return content + bounds
+        except (OverflowError, StructError):
+            pass
+    return b"".join(
+        (
+            _start_and_time(point.start_unix_nano, point.time_unix_nano),
+            _unsigned(0x21, point.count),
+            _optional(0x29, point.sum),
+            _optional(0x59, point.min),
+            _optional(0x61, point.max),
+            _packed_fixed64(b"\x32", point.bucket_counts),
+            _packed_doubles(b"\x3a", point.bounds),
+        )
+    )
+
+
+@remember_by_identity
+def _layout(
+    bounds: tuple[float, ...],
+) -> tuple[Callable[..., bytes], bytes, bytes]:
+    """What points with these bounds have in common.
+
+    Returns:
+        Packs their numbers and, after the second item, their bucket counts; the tag
+        and size of the bucket counts; the ``explicit_bounds`` field.
+    """
+    buckets = len(bounds) + 1
+    size = b"\x32" + varint(8 * buckets)
+    numbers = Struct(f"{_NUMBERS}{len(size)}s{buckets}Q").pack
+    return numbers, size, _packed_doubles(b"\x3a", bounds)
 
 
 def _exponential_point(point: ExponentialPoint) -> bytes:
@@ -153,10 +254,10 @@ def _exponential_point(point: ExponentialPoint) -> bytes:
         _optional(0x61, point.min),
         _optional(0x69, point.max),
         _optional(0x71, point.zero_threshold),
+        _of_an_exponential(point.attributes),
     ]
-    put_attributes(parts, b"\x0a", point.attributes)
     parts += [_exemplar(b"\x5a", exemplar) for exemplar in point.exemplars]
-    return field(b"\x0a", b"".join(parts))
+    return b"".join(parts)
 
 
 def _buckets(tag: bytes, offset: int, counts: Sequence[int]) -> bytes:
@@ -179,17 +280,29 @@ def _varints(values: Sequence[int]) -> bytes:
 
 
 def _exemplar(tag: bytes, exemplar: Exemplar) -> bytes:
-    value = plain_number(exemplar.value)
+    value, trace_id, span_id = exemplar.value, exemplar.trace_id, exemplar.span_id
+    if type(value) is float and trace_id and span_id and not exemplar.attributes:
+        try:
+            return _IN_A_SPAN.pack(
+                tag, _IN_A_SPAN.size - 2,
+                0x11, exemplar.time_unix_nano,
+                0x19, value,
+                0x22, 8, span_id.to_bytes(8, "big"),
+                0x2A, 16, trace_id.to_bytes(16, "big"),
+            )  # fmt: skip
+        except (AttributeError, OverflowError, StructError):
+            pass
+    value = plain_number(value)
     parts = [
         _unsigned(0x11, exemplar.time_unix_nano),
         pack("<Bq", 0x31, value) if type(value) is int else _double(0x19, value),
     ]
-    if exemplar.span_id and exemplar.trace_id:
+    if span_id and trace_id:
         parts += (
             b"\x22\x08",
-            low_bits(exemplar.span_id, 64).to_bytes(8, "big"),
+            low_bits(span_id, 64).to_bytes(8, "big"),
             b"\x2a\x10",
-            low_bits(exemplar.trace_id, 128).to_bytes(16, "big"),
+            low_bits(trace_id, 128).to_bytes(16, "big"),
         )
     put_attributes(parts, b"\x3a", exemplar.attributes)
     return field(tag, b"".join(parts))
@@ -232,18 +345,6 @@ def _packed_fixed64(tag: bytes, values: Sequence[int]) -> bytes:
     except StructError:
         values = [bounded(value, 0, UINT64_MAX) for value in values]
         return field(tag, pack(f"<{len(values)}Q", *values))
-
-
-def _bounds(bounds: Sequence[float]) -> bytes:
-    """``explicit_bounds``; those that cannot change are the same for many points."""
-    if isinstance(bounds, tuple):
-        return _remembered_bounds(bounds)
-    return _packed_doubles(b"\x3a", bounds)
-
-
-@remember_by_identity
-def _remembered_bounds(bounds: tuple[float, ...]) -> bytes:
-    return _packed_doubles(b"\x3a", bounds)
 
 
 def _packed_doubles(tag: bytes, values: Sequence[float]) -> bytes:
