@@ -90,6 +90,38 @@ def test_spans_that_are_not_sampled_count_with_always_on_only(chosen, expected):
     assert bool(exemplars(sent.by_name()["a"])) is expected
 
 
+def test_a_span_that_is_not_sampled_takes_nothing_from_one_that_is(sent):
+    """Were its value the largest, the metric's exemplar would lead nowhere."""
+    metrics = Metrics(namespace="Shop")
+    with tracer.start_as_current_span("s") as span:
+        metrics.add_metric("a", "Count", 1)
+    with unsampled.start_as_current_span("u"):
+        metrics.add_metric("a", "Count", 9)
+    metrics.flush_metrics()
+
+    assert exemplars(sent.by_name()["a"]) == [ids(1.0, span)]
+
+
+def test_each_value_has_the_span_it_was_added_in(sent):
+    """Contexts that alternate are told apart, and leaving all spans is noticed."""
+    metrics = Metrics(namespace="Shop")
+    with tracer.start_as_current_span("one") as one:
+        metrics.add_metric("a", "Count", 1)
+        with tracer.start_as_current_span("two") as two:
+            metrics.add_metric("b", "Count", 1)
+        metrics.add_metric("c", "Count", 1)
+    metrics.add_metric("d", "Count", 1)
+    metrics.flush_metrics()
+
+    found = {name: exemplars(point) for name, point in sent.by_name().items()}
+    assert found == {
+        "a": [ids(1.0, one)],
+        "b": [ids(1.0, two)],
+        "c": [ids(1.0, one)],
+        "d": [],
+    }
+
+
 def test_always_off_has_none_at_all():
     """Nor of sampled spans."""
     sent = Sent.install(exemplars="always_off")

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import functools
 import json
+import os
 import warnings
 from decimal import Decimal
 from typing import Any
@@ -459,6 +460,15 @@ class TestFlush:
         metrics.flush_metrics()
 
         assert set(sent.by_name()) == {"a"}
+
+    def test_an_environment_that_was_replaced_is_asked(self, make, sent, monkeypatch):
+        """As with EMF in tests that put a dictionary in place of os.environ."""
+        metrics = make()
+        monkeypatch.setattr(os, "environ", {"POWERTOOLS_METRICS_DISABLED": "true"})
+        metrics.add_metric(name="a", unit="Count", value=1)
+        metrics.flush_metrics()
+
+        assert sent.points() == []
 
     def test_no_exporter_records_nothing(self, make):
         """OTEL_METRICS_EXPORTER=none: nothing is kept that will never be sent."""

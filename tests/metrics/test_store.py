@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from powertools_otel._otlp._model import CUMULATIVE, DELTA, Exemplar
 from powertools_otel._settings import Settings
+from powertools_otel.metrics import _store
 from powertools_otel.metrics._store import MetricStore
 from powertools_otel.metrics._streams import Streams
 
@@ -219,6 +220,62 @@ def test_nothing_new_means_nothing_to_collect():
         assert len(points(store)) == 1
         assert points(store) == []
         assert store.pending() == 0
+
+
+@pytest.mark.parametrize("kind", ["sum", "gauge", "histogram", "exponential"])
+def test_a_delta_point_knows_nothing_of_the_interval_before(kind):
+    """Not its values, not its exemplar, not its metadata; whatever the kind."""
+    settings = Settings(metric_kinds={"a": kind.replace("exponential", "histogram")})
+    stream = Streams(settings, exponential=kind == "exponential").get("Shop", "a", "")
+    exemplar, metadata = Exemplar(9.0, 1, 7, 8), {"powertools.metadata.key": "x"}
+    before = (stream, [-3.0, 0.0, 9.0], exemplar, metadata)
+    clock = Clock()
+    used, new = MetricStore(clock=clock, start=clock.now - 1), MetricStore(clock=clock)
+    used.record([before], [{"env": "x"}])
+    used.collect()
+    clock.now += SECOND
+    for store in (used, new):
+        store.record([(stream, [2.0], None, None)], [{"env": "x"}])
+
+    assert stream.kind == kind
+    assert used.collect() == new.collect()
+
+
+def test_a_series_without_a_value_is_no_point():
+    """With delta temporality a metric that is not added is not sent, as zero neither."""
+    store = MetricStore()
+    for names, expected in (("ab", "ab"), ("b", "b"), ("ab", "ab"), ("a", "a")):
+        for name in names:
+            put(store, name, [1.0])
+        assert store.pending() == len(expected)
+        assert [name for name, _ in points(store)] == list(expected)
+        assert store.pending() == 0
+    assert store.recorded == 6
+
+
+def kept(store):
+    return [series for each in store._streams.values() for series in each.series]
+
+
+@pytest.mark.parametrize("users", [4, 12])
+def test_series_that_come_and_go_are_not_piled_up(users, monkeypatch):
+    """What is kept of an interval for the next one is bounded, and gone if unused."""
+    monkeypatch.setattr(_store, "KEPT", 10)
+    store = MetricStore()
+    for interval in range(20):
+        for number in range(users):
+            put(store, "a", [1.0], user=f"{interval}-{number}")
+        found = {point.attributes["user"] for _, point in points(store)}
+        assert found == {f"{interval}-{number}" for number in range(users)}
+        assert len(kept(store)) <= 4
+
+
+def test_series_that_stay_are_kept():
+    """To make them anew would cost more than to add their values."""
+    store = MetricStore()
+    for _ in range(3):
+        put(store, "a", [1.0], "Seconds")
+        assert len(points(store)) == len(kept(store)) == 1
 
 
 def test_the_exemplar_of_the_largest_value_is_kept_for_one_collection():

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
             """Take in values; ``name`` is for what there is to warn about."""
             ...
 
+        def clear(self) -> None:
+            """Begin anew, without a value."""
+            ...
+
         def point(
             self,
             attributes: Attributes,
@@ -56,6 +60,10 @@ class SumState:
     __slots__ = ("total",)
 
     def __init__(self) -> None:
+        self.total = 0.0
+
+    def clear(self) -> None:
+        """Begin at zero."""
         self.total = 0.0
 
     def add(self, name: str, values: Sequence[float]) -> None:
@@ -99,6 +107,10 @@ class GaugeState:
     def __init__(self) -> None:
         self.last = 0.0
 
+    def clear(self) -> None:
+        """Forget the value."""
+        self.last = 0.0
+
     def add(self, name: str, values: Sequence[float]) -> None:
         """Keep the last value."""
         self.last = values[-1]
@@ -128,7 +140,11 @@ class HistogramState:
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self.counts = [0] * (len(self.bounds) + 1)
         self.count = 0
         self.total = 0.0
         self.low: float | None = None
@@ -139,32 +155,30 @@ class HistogramState:
         if len(values) == 1:
             added = low = high = values[0]
         else:
-            added = sum(values)
-            low, high = min(values), max(values)
+            added, low, high = sum(values), min(values), max(values)
         if added - added != 0.0:
-            self._add_odd(name, values)
-            return
+            values = self._set_odd_ones_aside(name, values)
+            if not values:
+                return
+            added, low, high = sum(values), min(values), max(values)
         counts, bounds = self.counts, self.bounds
         for value in values:
             counts[bisect_left(bounds, value)] += 1
-        self._take(len(values), added, low, high)
-
-    def _take(self, count: int, added: float, low: float, high: float) -> None:
-        self.count += count
+        self.count += len(values)
         self.total += added
         if self.low is None or low < self.low:
             self.low = low
         if self.high is None or high > self.high:
             self.high = high
 
-    def _add_odd(self, name: str, values: Sequence[float]) -> None:
+    def _set_odd_ones_aside(self, name: str, values: Sequence[float]) -> list[float]:
+        """Count the values that are not finite, and return the others."""
         finite = finite_values(name, values)
         for value in values:
-            place = -1 if isnan(value) else bisect_left(self.bounds, value)
-            self.counts[place] += 1
+            if not isfinite(value):
+                self.counts[-1 if isnan(value) or value > 0 else 0] += 1
         self.count += len(values) - len(finite)
-        if finite:
-            self._take(len(finite), sum(finite), min(finite), max(finite))
+        return finite
 
     def point(
         self,
@@ -216,10 +230,10 @@ def state(kind: str, bounds: tuple[float, ...]) -> Aggregation:
 
 def data(kind: str, points: Sequence[Any], temporality: Temporality) -> Data:
     """Points of a kind as the data of a metric."""
+    if kind == "histogram":
+        return Histogram(points, temporality)
     if kind == "sum":
         return Sum(points, temporality, True)  # noqa: FBT003 - OTLP's is_monotonic
     if kind == "gauge":
         return Gauge(points)
-    if kind == "histogram":
-        return Histogram(points, temporality)
     return ExponentialHistogram(points, temporality)

@@ -39,8 +39,8 @@ EMF_LIMIT = MAX_METRICS
 FLOOD = 50_000
 """Names, and values of one name, kept in memory before they are handed on."""
 
-# The frequent ones first: asking the abstract class takes 0.3 us.
-_NUMBERS: tuple[Any, ...] = (float, int, Number)
+# The frequent one first: asking the abstract class takes 0.3 us.
+_NUMBERS: tuple[Any, ...] = (int, Number)
 _UNIT_VALUES: list[str] = [unit.value for unit in MetricUnit]
 _UNIT_NAMES: list[str] = list(MetricUnit.__members__)
 _RESOLUTIONS: list[int] = [resolution.value for resolution in MetricResolution]
@@ -77,7 +77,7 @@ def add_value(
             f"{MAX_METRIC_NAME_LENGTH} characters"
         )
         raise MetricNameError(message)
-    if not isinstance(value, _NUMBERS):
+    if type(value) is not float and not isinstance(value, _NUMBERS):
         message = f"{value} is not a valid number"
         raise MetricValueError(message)
     known = _UNITS.get(unit) if isinstance(unit, (str, MetricUnit)) else None
@@ -87,20 +87,21 @@ def add_value(
         resolution = extract_cloudwatch_metric_resolution_value(
             _RESOLUTIONS, resolution
         )
-    known_metric: dict[str, Any] | None = metric_set.get(name)
-    if known_metric is not None:
-        # As EMF: these change even if the value turns out to be none.
-        known_metric["Unit"] = known
-        known_metric["StorageResolution"] = resolution
-    number = float(value)
-    metric: dict[str, Any] = known_metric or {
-        "Unit": known,
-        "StorageResolution": resolution,
-        "Value": [],
-    }
-    if known_metric is None:
+    metric: Any = metric_set.get(name)
+    if metric is None:
+        number = float(value)
+        empty: dict[str, Any] = {
+            "Unit": known,
+            "StorageResolution": resolution,
+            "Value": [],
+        }
         # Another thread may have added the name in the meantime.
-        metric = metric_set.setdefault(name, metric)
+        metric = metric_set.setdefault(name, empty)
+    else:
+        # As EMF: these change even if the value turns out to be none.
+        metric["Unit"] = known
+        metric["StorageResolution"] = resolution
+        number = float(value)
     values: list[float] = metric["Value"]
     values.append(number)
     return name, number, len(values)

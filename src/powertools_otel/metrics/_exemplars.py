@@ -9,47 +9,65 @@ from __future__ import annotations
 import sys
 from time import time_ns
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from powertools_otel._otlp._model import Exemplar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    Seen: TypeAlias = "tuple[float, Span, int]"
-    """A value, the span it was added in, and when, in ns since the epoch."""
+    Place: TypeAlias = tuple[int, int, bool]
+    """A span's ``trace_id``, its ``span_id``, and whether it is sampled."""
+
+# The context that was looked at last, which is immutable, and the valid span in it. A
+# handler adds many values in one context, and to look takes longer than all the rest.
+# Held weakly: it knows the invocation, and so its event.
+_latest: tuple[Callable[[], Context | None], Place | None] = (lambda: None, None)
 
 
-def notice(seen: dict[str, Seen], name: str, value: float) -> None:
+def notice(
+    seen: dict[str, Exemplar], name: str, value: float, *, unsampled: bool = False
+) -> None:
     """Remember the span of the largest value added under ``name``.
 
     One exemplar a metric and flush: the outlier is the one people look for. Of equal
     values the last is kept.
-    """
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None:
-        return
-    span: Span = trace.get_current_span()
-    if span is trace.INVALID_SPAN:
-        return
-    known = seen.get(name)
-    if known is None or value >= known[0]:
-        seen[name] = (value, span, time_ns())
-
-
-def exemplar(seen: Seen | None, *, unsampled: bool = False) -> Exemplar | None:
-    """What was noticed, as an exemplar; nothing for a span that is not sampled.
 
     Args:
-        seen: What :func:`notice` kept.
+        seen: Where to remember it.
+        name: The metric's name.
+        value: The value that has just been added.
         unsampled: Whether spans that are not sampled count too (filter
             ``always_on``).
     """
-    if seen is None:
-        return None
-    value, span, time = seen
-    context = span.get_span_context()
-    if not context.is_valid or not (unsampled or context.trace_flags.sampled):
-        return None
-    return Exemplar(value, time, context.trace_id, context.span_id)
+    contexts = sys.modules.get("opentelemetry.context")
+    if contexts is None:
+        return
+    context: Context = contexts.get_current()
+    looked_at, place = _latest
+    if looked_at() is not context:
+        place = _look_at(context)
+    if place is None:
+        return
+    trace_id, span_id, sampled = place
+    if sampled or unsampled:
+        known = seen.get(name)
+        if known is None or value >= known.value:
+            seen[name] = Exemplar(value, time_ns(), trace_id, span_id)
+
+
+def _look_at(context: Context) -> Place | None:
+    global _latest
+    trace = sys.modules.get("opentelemetry.trace")
+    place = None
+    if trace is not None:
+        span: Span = trace.get_current_span(context)
+        found = span.get_span_context()
+        if found.is_valid:
+            place = found.trace_id, found.span_id, found.trace_flags.sampled
+    _latest = ref(context), place
+    return place

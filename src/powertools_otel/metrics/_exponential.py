@@ -115,6 +115,10 @@ class ExponentialState:
     __slots__ = ("buckets", "count", "high", "low", "total")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all values."""
         self.buckets = Buckets()
         self.count = 0
         self.total = 0.0

@@ -12,7 +12,7 @@ from powertools_otel.metrics._provider import OTelMetricsProvider
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from powertools_otel.metrics._exemplars import Seen
+    from powertools_otel._otlp._model import Exemplar
 
     HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ class Metrics(PowertoolsMetrics):
     _dimensions: dict[str, str] = {}  # noqa: RUF012 - likewise
     _metadata: dict[str, Any] = {}  # noqa: RUF012 - likewise
     _default_dimensions: dict[str, Any] = {}  # noqa: RUF012 - likewise
-    _seen: dict[str, Seen] = {}  # noqa: RUF012 - likewise
+    _seen: dict[str, Exemplar] = {}  # noqa: RUF012 - likewise
 
     # Powertools' __init__ is not called: it would make an EMF provider, or drop the
     # arguments that come with a provider.

@@ -8,10 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics.exceptions import SchemaValidationError
-from aws_lambda_powertools.metrics.functions import (
-    is_metrics_disabled,
-    resolve_cold_start_function_name,
-)
+from aws_lambda_powertools.metrics.functions import resolve_cold_start_function_name
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
     AmazonCloudWatchEMFProvider,
 )
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
     )
     from opentelemetry.metrics import MeterProvider
 
-    from powertools_otel.metrics._exemplars import Seen
+    from powertools_otel._otlp._model import Exemplar
 
 _RESCUE_S = 0.05
 _EMPTY = (
@@ -147,8 +144,9 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
             )
         self._strict = self._settings.strict_emf
         self._limit = EMF_LIMIT if self._strict else FLOOD
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Exemplar] = {}
         self._notices = self._outlet.exemplars != "always_off"
+        self._unsampled = self._outlet.exemplars == "always_on"
         # Re-entrant: a signal handler of the function may flush as well.
         self._publishing = threading.RLock()
         self._rescued: list[tuple[str, dict[str, Any], int]] = []
@@ -174,10 +172,10 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         """
         kept, number, count = add_value(self.metric_set, name, unit, value, resolution)
         if self._notices:
-            notice(self._seen, kept, number)
+            notice(self._seen, kept, number, unsampled=self._unsampled)
         if count == self._limit or len(self.metric_set) == self._limit:
             flush = self._flush()
-            if not is_metrics_disabled():
+            if not _sink.is_disabled():
                 self._record(flush)
             self.metric_set.clear()
             self._seen.clear()
@@ -273,7 +271,8 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         self.dimension_sets.clear()
         self.metadata_set.clear()
         self._seen.clear()
-        self.set_default_dimensions(**self.default_dimensions)
+        if self.default_dimensions:
+            self.set_default_dimensions(**self.default_dimensions)
 
     @override
     def serialize_metric_set(
@@ -306,12 +305,13 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         """
         with self._publishing:
             rescued = bool(self._rescued)
-            self._return_late_values()
+            if rescued:
+                self._return_late_values()
             if rescued and not self.metric_set:
                 self.clear_metrics()
             elif not raise_on_empty_metrics and not self.metric_set:
                 warnings.warn(_EMPTY, stacklevel=2)
-            elif is_metrics_disabled():
+            elif _sink.is_disabled():
                 self.clear_metrics()
             else:
                 self._record(self._flush())
@@ -386,7 +386,7 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         try:
             taken = dict(self.metric_set)
             self.metric_set.clear()
-            if is_metrics_disabled():
+            if _sink.is_disabled():
                 return
             rescued = [(n, m, len(values_of(m))) for n, m in taken.items()]
             recorded = {
@@ -421,23 +421,15 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         dimensions: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> _publishing.Flush:
-        """Check as EMF's serialisation does, and put together what is published."""
-        metrics = self.metric_set if metrics is None else metrics
-        dimensions = self.dimension_set if dimensions is None else dimensions
-        if self.service and not self.dimension_set.get("service"):
-            self.add_dimension(name="service", value=self.service)
-        _publishing.check(metrics, self.namespace)
         return _publishing.flush(
+            self,
             self._streams,
-            self.namespace,
             metrics,
-            dimensions=dimensions,
+            dimensions,
+            metadata,
             further=self.dimension_sets,
             merge=self._settings.dimension_sets == "merged",
-            metadata=self.metadata_set if metadata is None else metadata,
-            timestamp=self.timestamp,
             seen=self._seen,
-            unsampled=self._outlet.exemplars == "always_on",
         )
 
     def _record(self, flush: _publishing.Flush) -> None:

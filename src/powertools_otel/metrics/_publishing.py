@@ -1,4 +1,4 @@
-"""From a ``metric_set`` and its dimensions to what a recorder takes in; pure."""
+"""From what was added, values and dimensions, to what a recorder takes in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,37 @@ from aws_lambda_powertools.metrics.exceptions import SchemaValidationError
 
 from powertools_otel._guard import warn_once
 from powertools_otel.metrics._buffer import dimension_sets, values_of
-from powertools_otel.metrics._exemplars import exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
-    from powertools_otel.metrics._exemplars import Seen
+    from powertools_otel._otlp._model import Exemplar
     from powertools_otel.metrics._store import Recording
     from powertools_otel.metrics._streams import Streams
+
+    class Buffer(Protocol):
+        """What was added and is not flushed yet: Powertools' providers are one."""
+
+        metric_set: dict[str, Any]
+        dimension_set: dict[str, str]
+        metadata_set: dict[str, Any]
+        timestamp: int | None
+
+        @property
+        def namespace(self) -> object:
+            """Of all its metrics."""
+            ...
+
+        @property
+        def service(self) -> str | None:
+            """A dimension, unless there is one of that name."""
+            ...
+
+        def add_dimension(self, name: str, value: str) -> None:
+            """Add a dimension to all of it."""
+            ...
+
 
 RESOLUTION = "cloudwatch.storage_resolution"
 """Metadata of a high-resolution metric: CloudWatch's resolution in s."""
@@ -49,47 +72,44 @@ class Flush:
         self.timestamp = timestamp
 
 
-def check(metrics: Mapping[str, Any], namespace: object) -> None:
-    """Refuse what EMF's serialisation refuses.
+def flush(
+    buffer: Buffer,
+    streams: Streams,
+    metrics: Mapping[str, Any] | None = None,
+    dimensions: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    further: Sequence[Mapping[str, Any]] = (),
+    merge: bool = True,
+    seen: Mapping[str, Exemplar],
+) -> Flush:
+    """Check as EMF's serialisation does, and put together what is published.
+
+    Args:
+        buffer: What is published.
+        streams: Decides as what each metric is sent.
+        metrics: A ``metric_set`` in place of the buffer's.
+        dimensions: Dimensions in place of the buffer's.
+        metadata: Metadata in place of the buffer's.
+        further: The sets of ``add_dimensions``.
+        merge: Whether further sets become one with the dimensions.
+        seen: Exemplars, by name.
 
     Raises:
         SchemaValidationError: There are no metrics, or there is no namespace.
     """
+    metrics = buffer.metric_set if metrics is None else metrics
+    dimensions = buffer.dimension_set if dimensions is None else dimensions
+    metadata = buffer.metadata_set if metadata is None else metadata
+    if buffer.service and not buffer.dimension_set.get("service"):
+        buffer.add_dimension(name="service", value=buffer.service)
     if not metrics:
         message = "Must contain at least one metric."
         raise SchemaValidationError(message)
+    namespace = buffer.namespace
     if namespace is None:
         message = "Must contain a metric namespace."
         raise SchemaValidationError(message)
-
-
-def flush(  # noqa: PLR0913 - all that EMF puts into one object
-    streams: Streams,
-    namespace: object,
-    metrics: Mapping[str, Any],
-    *,
-    dimensions: Mapping[str, Any],
-    further: Sequence[Mapping[str, Any]] = (),
-    merge: bool = True,
-    metadata: Mapping[str, Any] | None = None,
-    timestamp: object = None,
-    seen: Mapping[str, Seen] | None = None,
-    unsampled: bool = False,
-) -> Flush:
-    """Put together what is published.
-
-    Args:
-        streams: Decides as what each metric is sent.
-        namespace: Powertools' namespace.
-        metrics: A ``metric_set``.
-        dimensions: What ``add_dimension`` collected.
-        further: The sets of ``add_dimensions``.
-        merge: Whether further sets become one with the dimensions.
-        metadata: What ``add_metadata`` collected.
-        timestamp: What ``set_timestamp`` was given, in ms since the epoch.
-        seen: Spans that were noticed, by name.
-        unsampled: Whether spans that are not sampled become exemplars too.
-    """
     space = namespace if isinstance(namespace, str) else str(namespace)
     common = {METADATA + str(k): v for k, v in metadata.items()} if metadata else None
     recordings: list[Recording] = []
@@ -98,14 +118,13 @@ def flush(  # noqa: PLR0913 - all that EMF puts into one object
         if not values:
             continue
         stream = streams.get(space, name, metric.get("Unit", ""))
-        found = exemplar(seen.get(name), unsampled=unsampled) if seen else None
         high = metric.get("StorageResolution", 60) == 1
         described = {**(common or {}), RESOLUTION: 1} if high else common
-        recordings.append((stream, values, found, described))
+        recordings.append((stream, values, seen.get(name), described))
     return Flush(
         recordings,
         dimension_sets(dimensions, further, merge=merge),
-        nanoseconds(timestamp),
+        nanoseconds(buffer.timestamp),
     )
 
 

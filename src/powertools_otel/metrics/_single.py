@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics.base import SingleMetric as PowertoolsSingleMetric
-from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 from typing_extensions import override
 
 from powertools_otel._guard import harmless
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     )
     from opentelemetry.metrics import MeterProvider
 
-    from powertools_otel.metrics._exemplars import Seen
+    from powertools_otel._otlp._model import Exemplar
     from powertools_otel.metrics._streams import Streams
 
 
@@ -55,7 +54,7 @@ class SingleMetric(PowertoolsSingleMetric):
         self._streams = streams or outlet.streams
         self._meter_provider = meter_provider
         self._strict = outlet.settings.strict_emf if strict_emf is None else strict_emf
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, Exemplar] = {}
 
     @override
     def add_metric(
@@ -76,8 +75,9 @@ class SingleMetric(PowertoolsSingleMetric):
         if self.metric_set:
             return
         kept, number, _ = add_value(self.metric_set, name, unit, value, resolution)
-        if self._outlet.exemplars != "always_off":
-            notice(self._seen, kept, number)
+        chosen = self._outlet.exemplars
+        if chosen != "always_off":
+            notice(self._seen, kept, number, unsampled=chosen == "always_on")
 
     @override
     def add_dimension(self, name: str, value: str) -> None:
@@ -131,20 +131,13 @@ class SingleMetric(PowertoolsSingleMetric):
         dimensions: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> _publishing.Flush:
-        metrics = self.metric_set if metrics is None else metrics
-        dimensions = self.dimension_set if dimensions is None else dimensions
-        if self.service and not self.dimension_set.get("service"):
-            self.add_dimension(name="service", value=self.service)
-        _publishing.check(metrics, self.namespace)
         return _publishing.flush(
+            self,
             self._streams,
-            self.namespace,
             metrics,
-            dimensions=dimensions,
-            metadata=self.metadata_set if metadata is None else metadata,
-            timestamp=self.timestamp,
+            dimensions,
+            metadata,
             seen=self._seen,
-            unsampled=self._outlet.exemplars == "always_on",
         )
 
 
@@ -154,7 +147,7 @@ def _is_disabled() -> bool:
     EMF's ``single_metric`` does not look at the variables at all.
     """
     try:
-        return is_metrics_disabled()
+        return _sink.is_disabled()
     except ValueError:
         return False
 

@@ -58,8 +58,15 @@ class MetricSource:
         ]
 
 
-def _portions(scopes: Iterable[Scope]) -> Iterator[tuple[list[Scope], int]]:
+def _portions(scopes: Sequence[Scope]) -> Iterable[tuple[Sequence[Scope], int]]:
     """Scopes in portions of at least ``POINTS_PER_BATCH`` points, but the last."""
+    points = sum([len(m.data.points) for scope in scopes for m in scope.metrics])
+    if points > POINTS_PER_BATCH:
+        return _cut(scopes)
+    return [(scopes, points)] if points else []
+
+
+def _cut(scopes: Iterable[Scope]) -> Iterator[tuple[list[Scope], int]]:
     portion: list[Scope] = []
     points = 0
     for scope in scopes:

@@ -1,8 +1,8 @@
 """All values that have been flushed and not yet sent, as series of data points.
 
 One store a process: equal series of several ``Metrics`` and ``single_metric`` become
-one point, as OTLP's single-writer rule asks. With delta temporality it is emptied by
-every collection; with cumulative temporality it keeps each series' running state.
+one point, as OTLP's single-writer rule asks. With delta temporality every collection
+empties all series; with cumulative temporality it keeps each series' running state.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from powertools_otel._guard import warn_once
 from powertools_otel._otlp._model import CUMULATIVE, DELTA, Metric, Scope
 from powertools_otel.metrics._aggregations import data, state
-from powertools_otel.metrics._streams import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,18 +41,24 @@ METRICS_PER_MOMENT = 100
 """Metrics collected with one time. The Collector's awsemf exporter makes one document
 of all metrics of a millisecond and a dimension set; CloudWatch takes 100 from each."""
 
+KEPT = 1_000
+"""Series that are kept empty for the next interval: most functions have the same ones
+in each invocation, and to make a series takes longer than to add a value to it."""
+
 OVERFLOW = {"otel.metric.overflow": True}
 """Where further series of a metric are added up (metrics SDK specification)."""
 
 
 class _Series:
-    __slots__ = ("attributes", "exemplar", "state", "time")
+    __slots__ = ("attributes", "empty", "exemplar", "state", "time")
 
-    def __init__(self, attributes: Attributes, state: Aggregation, time: int) -> None:
+    def __init__(self, attributes: Attributes, state: Aggregation) -> None:
         self.attributes = attributes
         self.state = state
+        self.empty = False
+        """Whether it is kept without a value, and so is no point."""
         self.exemplar: Exemplar | None = None
-        self.time = time
+        self.time = 0
         """Explicit time of its point in ns, 0 for the time of the collection."""
 
 
@@ -95,6 +100,9 @@ class MetricStore:
         self._lock = threading.RLock()
         self._streams: dict[object, _Recorded] = {}
         self._count = 0
+        """Series that are not empty."""
+        self._empty = 0
+        """Series that are."""
         self._changed = False
         self._collected = 0
         self.dropped = 0
@@ -138,6 +146,10 @@ class MetricStore:
                         series = self._new(recorded, key, attributes)
                         if series is None:
                             continue
+                    elif series.empty:
+                        series.empty = False
+                        self._empty -= 1
+                        self._count += 1
                     series.state.add(stream.original, values)
                     if explicit:
                         series.time = explicit
@@ -176,7 +188,7 @@ class MetricStore:
             self.dropped += 1
             return None
         self._count += 1
-        series = _Series(attributes, state(stream.kind, stream.bounds), 0)
+        series = _Series(attributes, state(stream.kind, stream.bounds))
         recorded.series[key] = series
         return series
 
@@ -189,65 +201,86 @@ class MetricStore:
             if not self._changed:
                 return []
             now = min(max(self._clock(), self._previous + 1), _LATEST)
-            scopes: dict[str, list[Metric]] = {}
-            temporality: Temporality = CUMULATIVE if self.cumulative else DELTA
-            start, moment = self._start, now
-            for number, recorded in enumerate(self._streams.values()):
-                stream = recorded.stream
-                if number and number % METRICS_PER_MOMENT == 0:
-                    moment += _MILLISECOND
-                    if not self.cumulative:  # intervals follow on each other
-                        start += _MILLISECOND
-                points = [
-                    self._point(series, start, moment)
-                    if series.time or series.exemplar is not None
-                    else series.state.point(series.attributes, start, moment, ())
-                    for series in recorded.series.values()
-                ]
-                if not points:
-                    continue
-                scopes.setdefault(stream.scope, []).append(
-                    Metric(
-                        stream.name,
-                        stream.unit,
-                        described(stream),
-                        data(stream.kind, points, temporality),
-                        recorded.metadata,
-                    )
-                )
-                recorded.metadata = None
+            scopes = self._scopes(now)
             self._collected += self._count
             self._changed = False
-            self._previous = moment
             if not self.cumulative:
-                self._streams = {}
-                self._count = 0
-                self._start = now
+                self._begin_interval(now)
             return [
                 Scope(name, "", "", None, metrics) for name, metrics in scopes.items()
             ]
 
-    def _point(self, series: _Series, start: int, now: int) -> Any:
-        exemplars = () if series.exemplar is None else (series.exemplar,)
-        series.exemplar = None
-        moment = now
-        if series.time:
-            if self.cumulative:
-                if self._previous < series.time < now:
-                    moment = series.time
-                else:
-                    warn_once(
-                        "metrics:timestamp",
-                        "With cumulative temporality the points of a series must move "
-                        "forward in time: a timestamp before the last collection, or "
-                        "in the future, is replaced by the time of this one.",
-                    )
-                series.time = 0
-            else:
-                # Powertools' timestamps are milliseconds: the value fell in that one.
-                moment = series.time
-                start = max(moment - _MILLISECOND, 0)
-        return series.state.point(series.attributes, start, moment, exemplars)
+    def _scopes(self, now: int) -> dict[str, list[Metric]]:
+        """All points there are, by scope."""
+        scopes: dict[str, list[Metric]] = {}
+        temporality: Temporality = CUMULATIVE if self.cumulative else DELTA
+        start, moment = self._start, now
+        for number, recorded in enumerate(self._streams.values()):
+            stream = recorded.stream
+            if number and number % METRICS_PER_MOMENT == 0:
+                moment += _MILLISECOND
+                if not self.cumulative:  # intervals follow on each other
+                    start += _MILLISECOND
+            points: list[Any] = []
+            for series in recorded.series.values():
+                if series.empty:
+                    continue
+                exemplars: tuple[Exemplar, ...] = ()
+                if series.exemplar is not None:
+                    exemplars = (series.exemplar,)
+                    series.exemplar = None
+                begin, end = start, moment
+                if series.time:
+                    begin, end = self._interval(series, start, moment)
+                point = series.state.point(series.attributes, begin, end, exemplars)
+                points.append(point)
+            if not points:
+                continue
+            scopes.setdefault(stream.scope, []).append(
+                Metric(
+                    stream.name,
+                    stream.unit,
+                    stream.description,
+                    data(stream.kind, points, temporality),
+                    recorded.metadata,
+                )
+            )
+            recorded.metadata = None
+        self._previous = moment
+        return scopes
+
+    def _begin_interval(self, start: int) -> None:
+        """Empty all series, for the next interval with delta temporality.
+
+        They are kept if all of them had values: what comes and goes is not piled up.
+        """
+        self._start = start
+        if self._empty or self._count > KEPT:
+            self._streams = {}
+            self._empty = 0
+        else:
+            for recorded in self._streams.values():
+                for series in recorded.series.values():
+                    series.state.clear()
+                    series.empty = True
+            self._empty = self._count
+        self._count = 0
+
+    def _interval(self, series: _Series, start: int, now: int) -> tuple[int, int]:
+        """Over what a point with an explicit time is, instead of ``start..now``."""
+        if not self.cumulative:
+            # Powertools' timestamps are milliseconds: the value fell in that one.
+            return max(series.time - _MILLISECOND, 0), series.time
+        moment, series.time = series.time, 0
+        if self._previous < moment < now:
+            return start, moment
+        warn_once(
+            "metrics:timestamp",
+            "With cumulative temporality the points of a series must move "
+            "forward in time: a timestamp before the last collection, or "
+            "in the future, is replaced by the time of this one.",
+        )
+        return start, now
 
     def restart(self) -> None:
         """Begin anew, after a fork or a SnapStart restore: another instance sends now.
@@ -259,7 +292,7 @@ class MetricStore:
         with self._lock:
             self._collected = self.dropped = 0
             self._streams = {}
-            self._count = 0
+            self._count = self._empty = 0
             self._changed = False
             self._start = self._previous = self._clock()
 

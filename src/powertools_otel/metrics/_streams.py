@@ -34,9 +34,19 @@ class Stream:
         kind: ``sum``, ``gauge``, ``histogram`` or ``exponential``.
         bounds: Upper bounds of an explicit histogram.
         original: The name as it was given.
+        description: The same where ``name`` does not keep it, else empty.
     """
 
-    __slots__ = ("bounds", "key", "kind", "name", "original", "scope", "unit")
+    __slots__ = (
+        "bounds",
+        "description",
+        "key",
+        "kind",
+        "name",
+        "original",
+        "scope",
+        "unit",
+    )
 
     def __init__(
         self,
@@ -54,6 +64,8 @@ class Stream:
         self.bounds = bounds
         self.original = original
         self.key = (scope, name, unit, kind)
+        # A metric_set that users have built may have other names than text.
+        self.description = "" if str(name).endswith(str(original)) else original
 
 
 class Streams:
@@ -121,8 +133,3 @@ class Streams:
                 sent,
             )
         return sent
-
-
-def described(stream: Stream) -> str:
-    """The description: the original name where it could not be kept."""
-    return "" if stream.name.endswith(stream.original) else stream.original
