@@ -14,24 +14,20 @@ CALLS = 2_000
 
 
 def spans(rounds: int) -> dict[str, list[float]]:
-    """us for a bare SDK span and for ``capture_method``."""
+    """us for a bare SDK span and for ``capture_method``, with either provider."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
-    from powertools_otel import OTelTracingProvider, Tracer
+    from powertools_otel import Tracer
+    from powertools_otel.tracing import _sdk
     from powertools_otel.tracing._processor import BufferingProcessor
 
     # Buffered as ever, and never sent: what is measured is the calls.
     buffer = BufferingProcessor(lambda _: b"", 10 * CALLS, lambda _: True)
     provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
     provider.add_span_processor(buffer)
-    tracer = Tracer(
-        service="s",
-        disabled=False,
-        auto_patch=False,
-        provider=OTelTracingProvider(provider),
-    )
     sdk_tracer = provider.get_tracer("bare")
+    tracer = Tracer(service="s", disabled=False, auto_patch=False)
 
     @tracer.capture_method(capture_response=False)
     def captured() -> int:
@@ -44,13 +40,21 @@ def spans(rounds: int) -> dict[str, list[float]]:
     samples: dict[str, list[float]] = {
         "start_as_current_span": [],
         "capture_method": [],
+        "with the application's provider": [],
     }
-    with tracer.provider.in_subsegment("outer"):
-        for _ in range(rounds):
-            samples["start_as_current_span"].append(_per_call(bare))
+    before = _sdk.override
+    for _ in range(rounds):
+        samples["start_as_current_span"].append(_per_call(bare))
+        buffer.collect()
+        for name, ours in (
+            ("capture_method", True),
+            ("with the application's provider", False),
+        ):
+            _sdk.override = _sdk.resolved(provider, ours=ours)
+            with tracer.provider.in_subsegment("outer"):
+                samples[name].append(_per_call(captured))
             buffer.collect()
-            samples["capture_method"].append(_per_call(captured))
-            buffer.collect()
+    _sdk.override = before
     return samples
 
 
