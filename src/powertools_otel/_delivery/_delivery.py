@@ -84,30 +84,18 @@ class Delivery:
         """
         return self._channels[signal]
 
-    def flush(
-        self,
-        deadline: float,
-        signals: Iterable[str] | None = None,
-        *,
-        wait_for_lock: bool = True,
-    ) -> None:
+    def flush(self, deadline: float, signals: Iterable[str] | None = None) -> None:
         """Send what is recorded, all signals at once. Never raises.
 
         Args:
             deadline: The ``time.monotonic()`` at which to return.
             signals: Only these.
-            wait_for_lock: Whether to wait, until the deadline, for a flush of another
-                thread to end; a signal handler must not.
         """
         with harmless("flush telemetry"):
             remaining = deadline - time.monotonic()
             if remaining <= 0 or not self._channels:
                 return
-            if wait_for_lock:
-                held = self._flushing.acquire(timeout=min(remaining, 3600.0))
-            else:
-                held = self._flushing.acquire(blocking=False)
-            if not held:
+            if not self._flushing.acquire(timeout=min(remaining, 3600.0)):
                 return
             try:
                 run([c.deliver(deadline) for c in self._chosen(signals)])

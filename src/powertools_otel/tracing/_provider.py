@@ -108,13 +108,8 @@ class OTelTracingProvider(BaseProvider):
             self, name, kwargs.get("namespace"), private=None if decorated else False
         )
 
-    @override
-    def in_subsegment_async(self, name: str | None = None, **kwargs: Any) -> SpanScope:
-        """A span for an ``async with`` block; see :meth:`in_subsegment`."""
-        decorated = _is_upstream(sys._getframe(1))  # noqa: SLF001
-        return SpanScope(
-            self, name, kwargs.get("namespace"), private=None if decorated else False
-        )
+    in_subsegment_async = in_subsegment
+    """A span for an ``async with`` block, likewise."""
 
     @override
     def put_annotation(self, key: str, value: str | float | numbers.Number) -> None:
