@@ -47,6 +47,31 @@ class Answer:
         self.reusable = False
         """Whether the connection can serve another request."""
 
+    def take(self, data: bytes | None) -> bool:
+        """Take in what arrives first; whether it is a whole answer, as it mostly is.
+
+        If not, or where there is more to think about, :meth:`read` goes on.
+        """
+        if not data:
+            return False
+        self.started = True
+        self._buffer = data
+        head, end, body = data.partition(b"\r\n\r\n")
+        if not end or not head.startswith(b"HTTP/1.1 2"):
+            return False
+        _, status, headers = _parse_head(head)
+        if (
+            headers.get("content-length") != str(len(body))
+            or len(body) > BODY_LIMIT
+            or "transfer-encoding" in headers
+            or "connection" in headers
+        ):
+            return False
+        self._buffer = b""
+        self.status, self.headers, self.body = status, headers, body
+        self.reusable = True
+        return True
+
     def read(self, stream: Stream) -> Steps[None]:
         """Read the rest of the answer.
 

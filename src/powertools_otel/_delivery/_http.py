@@ -20,7 +20,7 @@ from powertools_otel._delivery._stream import send_now, send_rest
 from powertools_otel._version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from powertools_otel._delivery._authorization import Authorization
     from powertools_otel._delivery._clock import Clock, Instant
@@ -231,14 +231,12 @@ class HttpTransport:
         stream = self._stream
         if stream is None:
             return Outcome("retry", "not connected", connected=False)
+        rest: Sequence[memoryview] = ()
         try:
             rest = send_now(stream, parts)
+            self._sent = not rest
             if rest:
                 self._sent = yield from within(send_rest(stream, rest), deadline)
-            else:
-                self._sent = True
-                # No answer can be there yet, so it is not looked for.
-                yield Wait(((stream.fd, READ),), deadline)
         except DeadlineExceeded:
             return self._timed_out("send a request")
         except OSError:
@@ -247,6 +245,11 @@ class HttpTransport:
         answer = Answer()
         steps = answer.read(stream)
         try:
+            if self._sent and not rest:
+                # No answer can be there yet, so it is not looked for.
+                yield Wait(((stream.fd, READ),), deadline)
+                if answer.take(stream.receive()):
+                    return self._answered(answer)
             yield from within(steps, deadline)
         except DeadlineExceeded:
             return self._unanswered(answer, steps)
