@@ -74,3 +74,20 @@ def test_what_few_need_is_loaded_late():
 def test_metrics_work_without_the_sdk():
     """What is recorded and how does not depend on it."""
     assert "powertools_otel.metrics" in loaded(refused=("opentelemetry.",))
+
+
+def test_single_metrics_are_loaded_when_they_are_asked_for():
+    """Or with the decorator that makes one, before the first invocation."""
+    program = """
+import sys
+import powertools_otel.metrics as metrics
+name = "powertools_otel.metrics._single"
+mine = metrics.Metrics(namespace="Shop", service="cart")
+assert name not in sys.modules
+mine.log_metrics(lambda event, context: None)
+assert name not in sys.modules
+mine.log_metrics(lambda event, context: None, capture_cold_start_metric=True)
+assert name in sys.modules
+assert metrics.single_metric is sys.modules[name].single_metric
+"""
+    subprocess.run([sys.executable, "-c", program], env={}, check=True, timeout=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics.exceptions import SchemaValidationError
@@ -33,7 +34,6 @@ from powertools_otel.metrics._buffer import (
     values_of,
 )
 from powertools_otel.metrics._exemplars import notice
-from powertools_otel.metrics._single import SingleMetric
 from powertools_otel.metrics._streams import KINDS, Streams
 
 if TYPE_CHECKING:
@@ -346,6 +346,10 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
                 default_dimensions=default_dimensions,
             )
 
+        if capture_cold_start_metric:
+            # Now, while the function initialises, not in its first invocation.
+            import_module("powertools_otel.metrics._single")
+
         def publish(context: Any) -> None:
             try:
                 if capture_cold_start_metric:
@@ -362,6 +366,8 @@ class OTelMetricsProvider(AmazonCloudWatchEMFProvider):
         Raises:
             SchemaValidationError: There is no namespace.
         """
+        from powertools_otel.metrics._single import SingleMetric
+
         metric = SingleMetric(
             self.namespace,
             streams=self._streams,
