@@ -44,7 +44,8 @@ class Pipeline:
         on_restart: Called when the process begins anew: with True in a forked process,
             with False after a SnapStart restore.
         defers: Whether the end of an invocation is left to another to flush.
-        sends: Whether anything attached is sent, not printed.
+        prints: Whether anything attached is printed.
+        sends: Whether anything is sent, by us or by a provider of the application.
         runtime_deadline: When the running invocation times out, if Lambda's runtime
             client told us (``time.monotonic()``, s).
         initialized: When the runtime first asked for an invocation, which is the end
@@ -68,7 +69,7 @@ class Pipeline:
         self.on_resource: list[Callable[[Mapping[str, Any]], None]] = []
         self.on_restart: list[Callable[[bool], None]] = []
         self.defers: Callable[[], bool] = _never
-        self.sends = False
+        self.prints = self.sends = False
         self.runtime_deadline: float | None = None
         self.initialized: int | None = None
         self.flushing: set[int] = set()
@@ -170,7 +171,10 @@ class Pipeline:
         if not exporters:
             return
         prints = "otlp/stdout" in exporters or exporters == ("console",)
-        self.sends = self.sends or not prints
+        if prints:
+            self.prints = True
+        else:
+            self.sends = True
         self.delivery.attach(signal, source, self.encoding(signal), to_stdout=prints)
 
     def bound(self, invocation: Invocation | None, wanted_s: float | None) -> float:

@@ -84,6 +84,16 @@ def test_what_is_printed_beside_what_is_sent_is_there_before_the_response(
     assert [value for value, _ in receiver.points("Orders")] == [1]
 
 
+@pytest.mark.parametrize("env", [{}, STDOUT])
+def test_an_applications_provider_is_flushed_before_the_response(function, env):
+    """Whatever becomes of what is ours."""
+    with function("own_provider.handler", env=env) as lambda_:
+        for n in range(2):
+            lines = lambda_.invoke({"n": n}).logs.stdout
+            assert lines[0] == "exported 5"
+            assert lines[-1] == "posted"
+
+
 def test_billed_time_is_bounded_after_the_response_too(function, receiver):
     receiver.delay_s = 3.0
     with function(FLUSH_MODE="after_response", FLUSH_TIMEOUT=200) as lambda_:

@@ -98,12 +98,15 @@ def _print_after_response(pipeline: Pipeline, loop: Loop) -> None:
     enough, and it needs no extension.
     """
 
+    def only_prints() -> bool:
+        return pipeline.prints and not pipeline.sends
+
     def defers() -> bool:
         # What ends while the function initialises is followed by no response.
-        return loop.turn is not None and not pipeline.sends
+        return loop.turn is not None and only_prints()
 
     def finished(_: Turn) -> None:
-        if not pipeline.sends:
+        if only_prints():
             pipeline.flush()
 
     pipeline.defers = defers

@@ -211,6 +211,7 @@ def _unless_enclosed(pipeline: Pipeline) -> Callable[[Callable[[float], None]], 
                 hook(deadline)
 
         pipeline.before_flush.append(guarded)
+        pipeline.sends = True
 
     return before_flush
 

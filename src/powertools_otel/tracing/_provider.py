@@ -414,6 +414,8 @@ class OTelTracingProvider(BaseProvider):
         self._resolved = _sdk.resolve(
             self._explicit, self._service(), set_global=self._set_global
         )
+        if not self._resolved.ours:
+            self._pipeline.sends = True
         return self._resolved
 
     def _service(self) -> str | None:
