@@ -139,3 +139,35 @@ def test_tls_is_loaded_for_https_only():
     )
 
     assert set(heavy(loaded - modules_after(FOUNDATION))) <= {"ssl"}
+
+
+@pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize("name", ["Tracer", "Metrics", "install"])
+def test_an_import_leaves_garbage_collection_as_it_was(name, collects):
+    """It pauses meanwhile, which a cold start notices, and nothing else."""
+    program = f"""
+import gc
+{"" if collects else "gc.disable()"}
+import powertools_otel
+before = gc.get_stats()[0]["collections"]
+powertools_otel.{name}
+assert gc.get_stats()[0]["collections"] == before
+assert gc.isenabled() is {collects}
+"""
+    subprocess.run([sys.executable, "-c", program], env={}, check=True, timeout=60)
+
+
+def test_an_import_that_fails_leaves_garbage_collection_on():
+    """As where Powertools is missing."""
+    program = """
+import gc, sys
+sys.modules["aws_lambda_powertools"] = None
+import powertools_otel
+try:
+    powertools_otel.Tracer
+except ImportError:
+    assert gc.isenabled()
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", program], env={}, check=True, timeout=60)
