@@ -142,17 +142,25 @@ def test_tls_is_loaded_for_https_only():
 
 
 @pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize("freezes", [True, False])
 @pytest.mark.parametrize("name", ["Tracer", "Metrics", "install"])
-def test_an_import_leaves_garbage_collection_as_it_was(name, collects):
+def test_an_import_leaves_garbage_collection_as_it_was(name, freezes, collects):
     """It pauses meanwhile, which a cold start notices, and nothing else."""
     program = f"""
 import gc
+{"gc.freeze()" if freezes else ""}
 {"" if collects else "gc.disable()"}
 import powertools_otel
-before = gc.get_stats()[0]["collections"]
+frozen, before = gc.get_freeze_count(), gc.get_stats()[0]["collections"]
 powertools_otel.{name}
-assert gc.get_stats()[0]["collections"] == before
+assert gc.get_stats()[0]["collections"] - before <= {freezes}
 assert gc.isenabled() is {collects}
+if {freezes}:  # counted down as objects are freed
+    assert frozen * 0.9 <= gc.get_freeze_count() <= frozen
+garbage = []
+garbage.append(garbage)
+del garbage
+assert gc.collect() > 0
 """
     subprocess.run([sys.executable, "-c", program], env={}, check=True, timeout=60)
 
