@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import opentelemetry
 
+from powertools_otel._collection import paused
 from powertools_otel._guard import harmless, logger, warn_once
 from powertools_otel._import_hooks import forget, when_imported
 from powertools_otel._patch import _first_use, _libraries, _tracers
@@ -176,7 +177,8 @@ def _instrument_when_imported(library: Library, say: Callable[..., None]) -> Non
 
 
 def _instrument(library: Library, imported: ModuleType) -> None:
-    instrumentation = import_module(f"{_PREFIX}.{library.module}")
+    with paused():
+        instrumentation = import_module(f"{_PREFIX}.{library.module}")
     if library.module == "dbapi":
         _wrap_connect(instrumentation, library.kind, imported)
         return

@@ -29,6 +29,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from powertools_otel._collection import paused
 from powertools_otel._import_hooks import forget, when_imported
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class _Later:
 
     def happen(self, _: ModuleType | None = None) -> None:
         """Instrument, unless that has happened; wait for another thread that does."""
-        with suppress(Exception):
+        with suppress(Exception), paused():
             # Without the lock. Whoever instruments sees the failure, and says it.
             import_module(self._instrumentation)
         with _lock:
