@@ -211,15 +211,6 @@ class Channel:
             self._breaker.failed(broken, time.monotonic() - started)
             self._settle(batches, broken)
             raise
-        if (
-            outcome is DELIVERED
-            and self._breaker.closed
-            and self._limit == self._ceiling
-        ):
-            # As nearly all are: there is nothing to learn from it, or to say.
-            for _ in batches:
-                self._sent += self._queue.take().items
-            return outcome
         outcome = self._adapt(outcome, batches)
         self._note(outcome, time.monotonic() - started)
         self._settle(batches, outcome)
@@ -238,6 +229,8 @@ class Channel:
 
     def _adapt(self, outcome: Outcome, batches: Sequence[Batch]) -> Outcome:
         """Make requests smaller that are too large, for the endpoint or for the time."""
+        if outcome is DELIVERED and self._limit == self._ceiling:
+            return outcome  # as nearly all are
         size = sum(len(batch.body) for batch in batches)
         if outcome.too_large and len(batches) > 1:
             self._limit = self._ceiling = size // 2
