@@ -193,10 +193,8 @@ class LightTracer:
             attributes: Which it begins with; the dictionary becomes the span's.
             links: Which it begins with.
         """
-        if self._lightens:
-            shared = self._shared
-            if shared is None:
-                return self._start_first(name, context, kind, attributes, links)
+        shared = self._shared
+        if shared is not None:
             identity = self._identity(context)
             if identity is not None and len(links) <= _LIMIT:
                 span = object.__new__(LightSpan)
@@ -213,7 +211,12 @@ class LightTracer:
                 of_span["_start_time"] = time.time_ns()
                 shared["_span_processor"].on_start(span, context)
                 return span
-        return self._start(name, context, kind, attributes, links)
+        begun: trace.Span = self._tracer.start_span(
+            name, context, kind, attributes, links
+        )
+        if shared is None and self._lightens:
+            self._learn(begun)
+        return begun
 
     def _identity(
         self, context: Context
@@ -241,29 +244,8 @@ class LightTracer:
             parent,
         )
 
-    def _start(
-        self,
-        name: str,
-        context: Context,
-        kind: SpanKind,
-        attributes: Mapping[str, Any] | None,
-        links: Sequence[Link],
-    ) -> trace.Span:
-        span: trace.Span = self._tracer.start_span(
-            name, context, kind, attributes, links
-        )
-        return span
-
-    def _start_first(
-        self,
-        name: str,
-        context: Context,
-        kind: SpanKind,
-        attributes: Mapping[str, Any] | None,
-        links: Sequence[Link],
-    ) -> trace.Span:
-        """Begin a span of the SDK's, and see from it what all spans have in common."""
-        span = self._start(name, context, kind, attributes, links)
+    def _learn(self, span: trace.Span) -> None:
+        """See from a span of the SDK's what all spans of the tracer have in common."""
         if isinstance(span, Span):
             made = vars(span)
             if made.keys() == _FIELDS and _are_default(made["_limits"]):
@@ -272,7 +254,6 @@ class LightTracer:
                 self._shared = {**shared, "_status": status, "_end_time": None}
             else:
                 self._lightens = False
-        return span
 
 
 def _description(tracer: object) -> str:
