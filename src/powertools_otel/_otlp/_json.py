@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import note
 from powertools_otel._otlp._json_values import (
     attributes_field,
     message,
@@ -24,12 +23,13 @@ from powertools_otel._otlp._shared import (
     INT32_MAX,
     UINT32_MAX,
     bounded,
+    grouped,
     remember_by_identity,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import TypeAlias, TypeVar
+    from typing import TypeVar
 
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import Link, SpanContext, SpanKind, Status
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from powertools_otel._otlp._model import Resource, Scope
 
     Part = TypeVar("Part")
-    _Ends: TypeAlias = tuple[str, str]
-    _Resources: TypeAlias = dict[_Ends, dict[_Ends, list[str]]]
 
 # ``flags``: whether the context is remote is known, and is false or true.
 _LOCAL, _REMOTE = '"flags":256', '"flags":768'
@@ -54,19 +52,7 @@ def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
 
     A span whose own properties raise is logged and left out.
     """
-    resources: _Resources = {}
-    last: tuple[object, object] = (None, None)
-    group: list[str] | None = None
-    for span in spans:
-        try:
-            encoded = _span(span)
-            resource, scope = span.resource, span.instrumentation_scope
-            # Nearly always those of the span before.
-            if group is None or resource is not last[0] or scope is not last[1]:
-                group, last = _group(resources, resource, scope), (resource, scope)
-            group.append(encoded)
-        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
-            note("encode a span", error)
+    resources = grouped(spans, _span, resource_ends, _remembered_scope_ends)
     return utf8(
         ",".join(
             [
@@ -93,13 +79,7 @@ def frame(signal: Signal, fragments: Iterable[bytes]) -> bytes:
     return b'{"%b":[%b]}' % (_ENVELOPES[signal], items)
 
 
-def _group(resources: _Resources, resource: object, scope: object) -> list[str]:
-    """The spans of a resource and a scope: by what these say, not which they are."""
-    scopes = resources.setdefault(resource_ends(resource), {})
-    return scopes.setdefault(_remembered_scope_ends(scope), [])
-
-
-def _scope_spans(group: tuple[_Ends, list[str]]) -> str:
+def _scope_spans(group: tuple[tuple[str, str], list[str]]) -> str:
     (start, end), spans = group
     return f'{start}"spans":[{",".join(spans)}]{end}'
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import note
 from powertools_otel._otlp._json_values import (
     attributes_field,
     double,
@@ -24,6 +23,7 @@ from powertools_otel._otlp._shared import (
     INT32_MIN,
     as_double,
     bounded,
+    encoded_points,
     plain_number,
     remember_by_identity,
 )
@@ -87,13 +87,7 @@ def _data(data: Gauge | Sum | Histogram | ExponentialHistogram) -> str:
 
 
 def _points(encode: Callable[[Point], str], points: Iterable[Point]) -> str:
-    encoded: list[str] = []
-    for point in points:
-        try:
-            encoded.append(encode(point))
-        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
-            note("encode a data point", error)
-    return f'"dataPoints":[{",".join(encoded)}]'
+    return f'"dataPoints":[{",".join(encoded_points(encode, points))}]'
 
 
 def _number_point(point: NumberPoint) -> str:

@@ -5,16 +5,17 @@ The messages are those of OTLP's ``trace.proto``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - its name says nothing
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import note
 from powertools_otel._otlp._shared import (
     INT32_MAX,
     UINT32_MAX,
     UINT64_MAX,
     bounded,
+    grouped,
     low_bits,
 )
 from powertools_otel._otlp._wire import (
@@ -44,9 +45,6 @@ _REMOTE = b"\x85\x01\x00\x03\x00\x00"
 _LINK_LOCAL = b"\x35\x00\x01\x00\x00"
 _LINK_REMOTE = b"\x35\x00\x03\x00\x00"
 
-_MAX_NAMES = 256
-_names: dict[str, bytes] = {}
-
 _fixed64 = Struct("<BQ").pack
 _span_times = Struct("<BQBQ").pack
 
@@ -56,26 +54,7 @@ def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
 
     A span whose own properties raise is logged and left out.
     """
-    resources: dict[tuple[bytes, bytes], dict[tuple[bytes, bytes], list[bytes]]] = {}
-    resource: object = None
-    scope: object = None
-    group: list[bytes] | None = None
-    for span in spans:
-        try:
-            encoded = _span(span)
-            # Most have the resource and the scope of the one before.
-            if (
-                group is None
-                or span.resource is not resource
-                or span.instrumentation_scope is not scope
-            ):
-                resource, scope = span.resource, span.instrumentation_scope
-                scopes = resources.setdefault(resource_ends(resource), {})
-                group = scopes.setdefault(remembered_scope_ends(scope), [])
-            group.append(encoded)
-        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
-            group = None
-            note("encode a span", error)
+    resources = grouped(spans, _span, resource_ends, remembered_scope_ends)
     return b"".join(
         [
             field(b"\x0a", start + b"".join(map(_scope_spans, scopes.items())) + end)
@@ -174,13 +153,13 @@ def _link(link: Link) -> bytes:
 
 
 def _name(name: object) -> bytes:
-    """The ``name`` field: a function has few, and each in every invocation."""
-    known = _names.get(name) if type(name) is str else text_field(b"\x2a", name)
-    if known is None:
-        if len(_names) >= _MAX_NAMES:
-            _names.clear()
-        known = _names[name] = text_field(b"\x2a", name)  # type: ignore[index]
-    return known
+    return _known_name(name) if type(name) is str else text_field(b"\x2a", name)
+
+
+# A function has few, and each in every invocation.
+@lru_cache(maxsize=256)
+def _known_name(name: str) -> bytes:
+    return text_field(b"\x2a", name)
 
 
 def _status(status: Status | None) -> bytes:

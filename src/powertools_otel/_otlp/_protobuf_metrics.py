@@ -7,7 +7,6 @@ from struct import Struct, pack
 from struct import error as StructError  # noqa: N812 - its name says nothing
 from typing import TYPE_CHECKING
 
-from powertools_otel._guard import harmless
 from powertools_otel._otlp._model import (
     CUMULATIVE,
     DELTA,
@@ -22,6 +21,7 @@ from powertools_otel._otlp._shared import (
     UINT64_MAX,
     as_double,
     bounded,
+    encoded_points,
     low_bits,
     plain_number,
     remember_by_identity,
@@ -95,7 +95,7 @@ def _plain_scope_ends(name: str, version: str, schema_url: str) -> tuple[bytes, 
 
 def _metric(metric: Metric) -> bytes:
     tag, encode, end = _kind(metric.data)
-    points = _encoded(encode, metric.data.points)
+    points = encoded_points(encode, metric.data.points)
     name, description, unit = metric.name, metric.description, metric.unit
     if len(points) == 1 and not metric.metadata:
         [point] = points
@@ -137,18 +137,6 @@ def _kind(data: Data) -> tuple[bytes, Callable[[Any], bytes], bytes]:
     if isinstance(data, Gauge):
         return b"\x2a", _number_point, b""
     return b"\x52", _exponential_point, _TEMPORALITY[data.temporality]
-
-
-def _encoded(encode: Callable[[Point], bytes], points: Sequence[Point]) -> list[bytes]:
-    """The content of each point that can be encoded."""
-    try:
-        return [*map(encode, points)]
-    except Exception:  # noqa: BLE001 - which one it is, and why, is found out next
-        encoded: list[bytes] = []
-        for point in points:
-            with harmless("encode a data point"):
-                encoded.append(encode(point))
-        return encoded
 
 
 def _attributes(tag: bytes) -> Callable[[Attributes], bytes]:

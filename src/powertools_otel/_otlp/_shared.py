@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from powertools_otel._guard import note
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias, TypeVar
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
     Plain: TypeAlias = str | int | float | bytes | list[Any] | dict[Any, Any]
 
@@ -142,6 +146,51 @@ def remember_by_identity(encode: Callable[[T], R]) -> Callable[[T], R]:
             entry = remembered[id(subject)] = (subject, encode(subject))
         return entry[1]
 
+    return encoded
+
+
+def grouped(
+    spans: Iterable[ReadableSpan],
+    encode: Callable[[ReadableSpan], R],
+    resource_ends: Callable[[Any], K],
+    scope_ends: Callable[[Any], V],
+) -> dict[K, dict[V, list[R]]]:
+    """Encoded spans by resource and scope: by what these say, not which they are.
+
+    A span whose own properties raise is logged and left out.
+
+    Args:
+        spans: What to encode.
+        encode: Makes one of them.
+        resource_ends: What a resource says, encoded.
+        scope_ends: What a scope says, encoded.
+    """
+    resources: dict[K, dict[V, list[R]]] = {}
+    last: tuple[object, object] = (None, None)
+    group: list[R] | None = None
+    for span in spans:
+        try:
+            encoded = encode(span)
+            resource, scope = span.resource, span.instrumentation_scope
+            # Nearly always those of the span before.
+            if group is None or resource is not last[0] or scope is not last[1]:
+                scopes = resources.setdefault(resource_ends(resource), {})
+                group = scopes.setdefault(scope_ends(scope), [])
+                last = resource, scope
+            group.append(encoded)
+        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
+            note("encode a span", error)
+    return resources
+
+
+def encoded_points(encode: Callable[[T], R], points: Iterable[T]) -> list[R]:
+    """Each data point that can be encoded; the others are logged and left out."""
+    encoded: list[R] = []
+    for point in points:
+        try:
+            encoded.append(encode(point))
+        except Exception as error:  # noqa: BLE001, PERF203 - ours stay ours
+            note("encode a data point", error)
     return encoded
 
 
