@@ -183,8 +183,12 @@ class Pipeline:
             self.settings.flush_timeout_ms / 1000 if wanted_s is None else wanted_s
         )
         deadline = None if invocation is None else invocation.deadline
-        if deadline is None:
-            deadline = self.runtime_deadline
+        return self.within(
+            self.runtime_deadline if deadline is None else deadline, longest
+        )
+
+    def within(self, deadline: float | None, longest: float) -> float:
+        """How long something may take before ``deadline`` less the margin, in s."""
         if deadline is None:
             return longest
         margin = self.settings.timeout_margin_ms / 1000

@@ -7,6 +7,7 @@ Names are those of the OpenTelemetry semantic conventions 1.44: ``service.*`` an
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from powertools_otel._guard import warn_once
@@ -19,6 +20,9 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _MEGABYTE = 1024 * 1024
 
 Attributes = dict[str, Any]
+
+_ARN_PARTS = 7
+_ACCOUNT = 4
 
 
 def attributes(
@@ -124,4 +128,28 @@ def _from_env(environ: Mapping[str, str]) -> Attributes:
 
             value = unquote(value)
         found[key.strip()] = value.strip()
+    return found
+
+
+def function_identity(arn: object) -> Mapping[str, str]:
+    """What a function's ARN says of it; nothing if it is none.
+
+    Args:
+        arn: Of the function, or of an alias or a version of it.
+
+    Returns:
+        ``cloud.resource_id``, the ARN without an alias, and ``cloud.account.id``.
+    """
+    return _function_identity(arn) if isinstance(arn, str) else {}
+
+
+@lru_cache(maxsize=4)
+def _function_identity(arn: str) -> Mapping[str, str]:
+    """An environment sees one ARN for each alias that is invoked."""
+    parts = arn.split(":")
+    if len(parts) < _ARN_PARTS or parts[0] != "arn":
+        return {}
+    found = {"cloud.resource_id": ":".join(parts[:_ARN_PARTS])}
+    if parts[_ACCOUNT]:
+        found["cloud.account.id"] = parts[_ACCOUNT]
     return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from powertools_otel._guard import harmless, logger, warn_once
 from powertools_otel._lambda._api import Api
+from powertools_otel._lambda._runtime import monotonic
 
 if TYPE_CHECKING:
     from powertools_otel._lambda._api import Reply
@@ -190,7 +191,6 @@ class _Extension:
         if not self._loop.wait_until_answered(event["requestId"]):
             self._deferring = False
             _sorry(deferring=True, why="its invocations are not the runtime's")
-        margin = self._pipeline.settings.timeout_margin_ms / 1000
-        left = float(event["deadlineMs"]) / 1000 - time.time() - margin
         longest = self._pipeline.settings.flush_timeout_ms / 1000
-        self._pipeline.flush(deadline=time.monotonic() + max(min(longest, left), 0.0))
+        bound = self._pipeline.within(monotonic(event["deadlineMs"]), longest)
+        self._pipeline.flush(deadline=time.monotonic() + bound)

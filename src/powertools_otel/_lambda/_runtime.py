@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from powertools_otel._guard import harmless, logger
+from powertools_otel._resource import function_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 _CLIENT_MODULE = "awslambdaric.lambda_runtime_client"
 _CLIENT = "LambdaRuntimeClient"
 _NEXT = "wait_next_invocation"
-_ARN_PARTS = 7
-_ACCOUNT = 4
 _UNNOTICED_S = 1.0
 
 
@@ -159,18 +158,24 @@ def _turn(request: Any) -> Turn:
         AttributeError: It has no ``invoke_id`` or ``deadline_time_in_ms``.
         ValueError: The deadline is not a number.
     """
-    remaining = float(request.deadline_time_in_ms) / 1000 - time.time()
     return Turn(
         str(request.invoke_id),
-        time.monotonic() + remaining,
+        monotonic(request.deadline_time_in_ms),
         time.time_ns(),
         account_of(getattr(request, "invoked_function_arn", None)),
     )
 
 
+def monotonic(deadline_ms: Any) -> float:
+    """A deadline in ms since the epoch, in s on ``time.monotonic()``'s clock.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is a text that is no number.
+    """
+    return time.monotonic() + float(deadline_ms) / 1000 - time.time()
+
+
 def account_of(arn: object) -> str | None:
     """The account id in a function's ARN."""
-    parts = arn.split(":") if isinstance(arn, str) else []
-    if len(parts) < _ARN_PARTS or parts[0] != "arn":
-        return None
-    return parts[_ACCOUNT] or None
+    return function_identity(arn).get("cloud.account.id")

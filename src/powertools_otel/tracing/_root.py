@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from powertools_otel import _resource
 from powertools_otel.tracing import _events, _propagation
 
 if TYPE_CHECKING:
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     from powertools_otel._invocation import Invocation
     from powertools_otel._settings import Settings
-
-_ARN_PARTS = 7
-_ACCOUNT = 4
 
 
 class Root(NamedTuple):
@@ -70,7 +67,8 @@ class Roots:
         )
         if invocation is not None and invocation.request_id:
             attributes["faas.invocation_id"] = invocation.request_id
-        attributes.update(_identity(getattr(context, "invoked_function_arn", None)))
+        arn = getattr(context, "invoked_function_arn", None)
+        attributes.update(_resource.function_identity(arn))
         name = described.name or self._function_name(context) or fallback
         return Root(name, attributes, described.consumer)
 
@@ -113,20 +111,3 @@ def _known_methods(environ: Mapping[str, str]) -> frozenset[str]:
     if not named:
         return _events.KNOWN_METHODS
     return frozenset(word.strip() for word in named.split(",") if word.strip())
-
-
-def _identity(arn: object) -> Mapping[str, str]:
-    """``cloud.resource_id`` (the ARN without an alias) and ``cloud.account.id``."""
-    return _identity_of(arn) if type(arn) is str else {}
-
-
-@lru_cache(maxsize=4)
-def _identity_of(arn: str) -> Mapping[str, str]:
-    """An environment sees one ARN for each alias that is invoked."""
-    parts = arn.split(":")
-    if len(parts) < _ARN_PARTS or parts[0] != "arn":
-        return {}
-    found = {"cloud.resource_id": ":".join(parts[:_ARN_PARTS])}
-    if parts[_ACCOUNT]:
-        found["cloud.account.id"] = parts[_ACCOUNT]
-    return found
