@@ -19,6 +19,19 @@ class Request:
         self.invoked_function_arn = arn
 
 
+def waited_for(loop, wait):
+    """What ``wait`` returned: nothing before the response was posted."""
+    answered = []
+    thread = threading.Thread(target=lambda: answered.append(wait()))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    loop.waits()
+    thread.join(5)
+    assert not thread.is_alive()
+    return answered
+
+
 def test_a_turn_carries_request_deadline_and_account():
     loop = _runtime.Loop()
     loop.got(Request("a", seconds=3.0))
@@ -44,16 +57,7 @@ def test_waiting_ends_when_the_response_was_posted():
     loop = _runtime.Loop()
     loop.waits()
     loop.got(Request("a"))
-    answered = []
-    thread = threading.Thread(
-        target=lambda: answered.append(loop.wait_until_answered("a"))
-    )
-    thread.start()
-    thread.join(0.05)
-    assert thread.is_alive()
-    loop.waits()
-    thread.join(5)
-    assert answered == [True]
+    assert waited_for(loop, lambda: loop.wait_until_answered("a")) == [True]
 
 
 def test_an_answer_given_before_anyone_waits_is_not_missed():
@@ -69,16 +73,7 @@ def test_a_retry_under_the_same_id_is_waited_for_anew():
     loop.waits()
     assert loop.wait_until_answered("same")
     loop.got(Request("same"))
-    answered = []
-    thread = threading.Thread(
-        target=lambda: answered.append(loop.wait_until_answered("same"))
-    )
-    thread.start()
-    thread.join(0.05)
-    assert thread.is_alive()
-    loop.waits()
-    thread.join(5)
-    assert answered == [True]
+    assert waited_for(loop, lambda: loop.wait_until_answered("same")) == [True]
 
 
 def test_the_next_answer_is_waited_for_whatever_its_id():
@@ -86,13 +81,7 @@ def test_the_next_answer_is_waited_for_whatever_its_id():
     loop.waits()
     known = loop.answers
     loop.got(Request("a"))
-    thread = threading.Thread(target=loop.wait_for_answer, args=(known,))
-    thread.start()
-    thread.join(0.05)
-    assert thread.is_alive()
-    loop.waits()
-    thread.join(5)
-    assert not thread.is_alive()
+    assert waited_for(loop, lambda: loop.wait_for_answer(known)) == [None]
     loop.wait_for_answer(known)  # returns at once: it has been given
 
 

@@ -193,7 +193,7 @@ def obtain(environ: Mapping[str, str] | None = None) -> Command | Unavailable:
 
     """
     environ = os.environ if environ is None else environ
-    required = parse_required(environ.get("REQUIRE_OTELCOL", ""))
+    required = parse_required(environ, "REQUIRE_OTELCOL", OtelcolVariableError)
     found = _obtain(environ)
     if required and isinstance(found, Unavailable):
         raise CollectorUnavailableError(found.reason)
@@ -227,21 +227,27 @@ def validate(
     found.validate(config, env)
 
 
-def parse_required(value: str) -> bool:
-    """Parse `REQUIRE_OTELCOL`; unset and empty are false.
+def parse_required(
+    environ: Mapping[str, str], name: str, error: type[Exception]
+) -> bool:
+    """Parse a variable that makes a missing tool an error; unset and empty are false.
 
-    Raises:
-        OtelcolVariableError: Neither true nor false.
+    Args:
+        environ: The environment.
+
+        name: The variable's name.
+
+        error: What to raise if it is neither true nor false.
 
     """
-    match value.strip().lower():
+    match environ.get(name, "").strip().lower():
         case "1" | "true":
             return True
         case "" | "0" | "false":
             return False
         case _:
-            message = f"REQUIRE_OTELCOL must be true or false, got {value!r}"
-            raise OtelcolVariableError(message)
+            message = f"{name} must be true or false, got {environ[name]!r}"
+            raise error(message)
 
 
 def parse_components(text: str) -> dict[str, frozenset[str]]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.collector_binary import make_once
+from tests.support.collector_binary import make_once, parse_required
 from tests.support.lambda_process import (
     ProcessStat,
     bootstrap_command,
@@ -110,30 +110,13 @@ def obtain(environ: Mapping[str, str] = ENVIRON) -> Path | Unavailable:
         EmulatorUnavailableError: There is none, and `REQUIRE_LAMBDA_RIE` is true.
 
     """
-    required = parse_required(environ.get("REQUIRE_LAMBDA_RIE", ""))
+    required = parse_required(environ, "REQUIRE_LAMBDA_RIE", EmulatorVariableError)
     if chosen := environ.get("LAMBDA_RIE"):
         return _chosen(Path(chosen))
     found = _cached(environ)
     if required and isinstance(found, Unavailable):
         raise EmulatorUnavailableError(found.reason)
     return found
-
-
-def parse_required(value: str) -> bool:
-    """Parse `REQUIRE_LAMBDA_RIE`; unset and empty are false.
-
-    Raises:
-        EmulatorVariableError: Neither true nor false.
-
-    """
-    match value.strip().lower():
-        case "1" | "true":
-            return True
-        case "" | "0" | "false":
-            return False
-        case _:
-            message = f"REQUIRE_LAMBDA_RIE must be true or false, got {value!r}"
-            raise EmulatorVariableError(message)
 
 
 def cached_binary(environ: Mapping[str, str], machine: str) -> Path:
