@@ -128,11 +128,13 @@ def test_activation_loads_seven_small_modules_more_than_the_explicit_import(
         explicit,
         wrapped(opt, "with_aws_lambda_powertools.handler", tmp_path) as function,
     ):
-        more = {*function.invoke({}).result} - {*explicit.invoke({}).result}
+        before = {*explicit.invoke({}).result}
+        more = {*function.invoke({}).result} - before
     more.discard("with_aws_lambda_powertools")
-    assert {name for name in more if not name.startswith("powertools_otel.")} == {
-        "sitecustomize"
-    }
+    # Debian's Python has one of its own, which is there before.
+    activating = {"sitecustomize"} - before
+    ours = {name for name in more if name.startswith("powertools_otel.")}
+    assert more - ours == activating
     assert len(more) <= 1 + 7, more
 
 
